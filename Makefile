@@ -1,0 +1,60 @@
+# janusd: everything a developer types. `make` alone lists it.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+# The newest Python from 3.11 on that can make virtual environments; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  \033[1m%-22s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything pinned in constraints.txt
+
+$(READY): pyproject.toml constraints.txt tests/setup.sh
+	@bash tests/setup.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: $(READY) ## watch a door: enrol three people who do not exist, then let a street walk past
+	@$(BIN)/python -m janusd.demo
+
+test: $(READY) ## unit, property and replay tests, with coverage (a few minutes)
+	@$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report= tests
+	@$(BIN)/coverage report --fail-under=90 --format=total | sed 's/^/coverage of janusd, per cent: /'
+
+check: $(READY) lint test ## exactly what CI runs first: lint, types, contracts, tests
+
+lint: $(READY) ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## let ruff put things in order
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: $(READY) ## frame to decision, stage by stage, on this machine
+	@$(BIN)/python -m janusd.demo.bench
+
+test-tflite-runtime: ## the same model under the older tflite-runtime (needs Python 3.11)
+	@bash tests/setup.sh python3.11 .venv-tflite-runtime tflite-runtime
+	.venv-tflite-runtime/bin/pytest tests/hw/test_litert.py tests/test_scenarios.py
+
+setup-export: $(READY) ## add torch and friends to .venv, to train and compile networks (large)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[export]'
+
+lock: ## resolve constraints.txt anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+		--group dev -c tests/constraints-lock.txt pyproject.toml -o constraints.txt
+	printf 'systemd-python==235\n' >> constraints.txt
+
+clean: ## remove what was made here, the virtual environments too
+	rm -rf .venv .venv-tflite-runtime .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
+
+.PHONY: help setup demo test check lint format bench test-tflite-runtime setup-export lock clean
+.DEFAULT_GOAL := help

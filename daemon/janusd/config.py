@@ -1,0 +1,248 @@
+"""janus.toml: read, checked, frozen.
+
+Every field has a floor or ceiling that no file can lower, because whoever can edit a file on a stolen card
+must not be able to make the door careless. All wrong fields are reported at once, each on its own line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from janusd.errors import ConfigError
+
+DEFAULT_PATH = Path("/etc/janus/janus.toml")
+LARGEST_FPIR = 0.01
+"""No promise may be laxer than one false unlock in a hundred strangers' tries."""
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all sections."""
+
+
+class CameraSection(_Section, frozen=True):
+    """[camera]: where frames come from."""
+
+    driver: Literal["picamera2", "opencv", "replay"] = "picamera2"
+    device: str = "/dev/video0"
+    """For opencv: a V4L2 node or a stream address. For picamera2: the camera's number."""
+    width_px: Annotated[int, Meta(ge=160, le=4096)] = 1280
+    height_px: Annotated[int, Meta(ge=120, le=4096)] = 720
+    fps: Annotated[float, Meta(ge=1, le=120)] = 15.0
+    path: str = ""
+    """For replay: a folder of images or a video file."""
+    pace: Literal["real", "fast"] = "real"
+    follow: bool = False
+    """For replay of a folder: wait for further images instead of ending."""
+
+
+class LatchSection(_Section, frozen=True):
+    """[latch]: what opens the door, and for how long."""
+
+    driver: Literal["simulated", "gpiod"] = "simulated"
+    chip: str = "/dev/gpiochip0"
+    line: int | str = 17
+    active_low: bool = False
+    hold_s: Annotated[float, Meta(ge=0.2, le=30)] = 5.0
+    timeline: str = ""
+    """For simulated: a file that gets one JSON line each time the latch changes."""
+
+
+class PromiseSection(_Section, frozen=True):
+    """[promise]: one false unlock in so many years, with so many strangers' tries a day."""
+
+    years: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    tries_a_day: Annotated[float, Meta(gt=0, le=10_000)] = 2.0
+
+
+class DecisionSection(_Section, frozen=True):
+    """[decision]: how many frames must agree, and how failures are answered."""
+
+    agree: Annotated[int, Meta(ge=2, le=20)] = 3
+    window: Annotated[int, Meta(ge=2, le=60)] = 8
+    window_s: Annotated[float, Meta(ge=0.2, le=10)] = 3.0
+    margin: Annotated[float, Meta(ge=0.02, le=0.5)] = 0.05
+    failures: Annotated[int, Meta(ge=1, le=10)] = 5
+    lockout_s: Annotated[float, Meta(ge=10, le=3600)] = 30.0
+
+
+class EnrolmentSection(_Section, frozen=True):
+    """[enrolment]: how many samples make a template."""
+
+    samples: Annotated[int, Meta(ge=1, le=20)] = 5
+    """How many an enrolment asks for."""
+    least: Annotated[int, Meta(ge=1, le=20)] = 3
+    """With how many it may be finished."""
+
+
+class IdleSection(_Section, frozen=True):
+    """[idle]: when to look closely."""
+
+    gate: bool = True
+    linger_s: Annotated[float, Meta(ge=0.5, le=60)] = 4.0
+
+
+class VaultSection(_Section, frozen=True):
+    """[vault]: where people are kept and which key seals them."""
+
+    directory: str = "/var/lib/janus"
+    key: Literal["credential", "file"] = "credential"
+    key_file: str = ""
+    """For key = "file"; empty means the file `key` in the directory. A development choice: see doctor."""
+    machine_id: str = "/etc/machine-id"
+
+
+class ControlSection(_Section, frozen=True):
+    """[control]: the socket of janusctl."""
+
+    socket: str = "/run/janus/control"
+    owners: list[Annotated[int, Meta(ge=0)]] = []
+    """User ids that may enrol and forget, besides root and the daemon's own user."""
+
+
+class ModelSection(_Section, frozen=True):
+    """[model]: which released models to run, and on what."""
+
+    directory: str = ""
+    """Empty means the models that came with this version."""
+    runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = "auto"
+    delegate: str = ""
+    """A TFLite delegate library, for example libedgetpu.so.1; empty runs on the processor."""
+    threads: Annotated[int, Meta(ge=1, le=8)] = 1
+
+
+class Config(_Section, frozen=True):
+    """A whole janus.toml."""
+
+    camera: CameraSection = CameraSection()
+    latch: LatchSection = LatchSection()
+    promise: PromiseSection = PromiseSection()
+    decision: DecisionSection = DecisionSection()
+    enrolment: EnrolmentSection = EnrolmentSection()
+    idle: IdleSection = IdleSection()
+    vault: VaultSection = VaultSection()
+    control: ControlSection = ControlSection()
+    model: ModelSection = ModelSection()
+
+
+def load(path: Path) -> Config:
+    """Read a file. Raises ConfigError that lists every wrong field with its line and what is allowed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror})", "write it, or name another with --config"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text", "save it as UTF-8") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "janus.toml") -> Config:
+    """Read the text of a configuration; `name` stands for it in messages."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not valid TOML: {error}", "correct that line") from error
+    problems: list[str] = []
+    for section, table in tables.items():
+        _check_section(section, table, text, problems)
+    config = Config()
+    if not problems:
+        config = msgspec.convert(tables, Config)
+        problems = _contradictions(config, text)
+    if problems:
+        raise ConfigError("\n".join(f"{name}: {problem}" for problem in problems), "nothing was changed")
+    return config
+
+
+_SECTIONS: dict[str, type[_Section]] = {field.name: field.type for field in msgspec.structs.fields(Config)}
+
+
+def _check_section(section: str, table: object, text: str, problems: list[str]) -> None:
+    """Add a line to `problems` for each key that is unknown or has a value it may not have."""
+    if section not in _SECTIONS:
+        problems.append(_where(text, section) + f"no such section{_nearest(section, list(_SECTIONS))}")
+        return
+    if not isinstance(table, dict):
+        problems.append(_where(text, section) + f"write a section [{section}], not a single value")
+        return
+    fields = {field.name: field for field in msgspec.structs.fields(_SECTIONS[section])}
+    for key, value in table.items():
+        if key not in fields:
+            problems.append(_where(text, section, key) + f"no such key{_nearest(key, list(fields))}")
+            continue
+        try:
+            msgspec.convert(value, fields[key].type)
+        except msgspec.ValidationError as error:
+            default = msgspec.json.encode(fields[key].default).decode()
+            allowed = _allowed(fields[key].type) or str(error).replace("`", "")
+            problems.append(
+                _where(text, section, key) + f"{allowed}, not {value!r}; the default is {default}"
+            )
+
+
+def _allowed(kind: object) -> str:
+    """Say what a field may be; empty where the library's own message says it better."""
+    if get_origin(kind) is Literal:
+        return "must be one of " + ", ".join(json.dumps(choice) for choice in get_args(kind))
+    if get_origin(kind) is Annotated:
+        base, meta = get_args(kind)
+        number = "a whole number" if base is int else "a number"
+        low = f"above {meta.gt}" if meta.gt is not None else f"from {meta.ge}"
+        return f"must be {number} {low} to {meta.le}"
+    return {bool: "must be true or false", str: "must be text in quotes"}.get(kind, "")  # type: ignore[call-overload,no-any-return]  # a type is its own key
+
+
+def _contradictions(config: Config, text: str) -> list[str]:
+    """Fields that are each allowed but do not go together."""
+    problems = []
+    decision, enrolment, promise = config.decision, config.enrolment, config.promise
+    if decision.agree > decision.window:
+        problems.append(
+            _where(text, "decision", "agree")
+            + f"{decision.agree} frames cannot agree within a window of {decision.window}"
+        )
+    if enrolment.least > enrolment.samples:
+        problems.append(
+            _where(text, "enrolment", "least")
+            + f"{enrolment.least} is more than the {enrolment.samples} samples asked for"
+        )
+    fpir = 1.0 / (promise.years * 365.25 * promise.tries_a_day)
+    if fpir > LARGEST_FPIR:
+        problems.append(
+            _where(text, "promise", "years")
+            + f"one false unlock in {1 / fpir:.0f} tries is too many; years * tries_a_day must be at least "
+            + f"{1 / (LARGEST_FPIR * 365.25):.2f}"
+        )
+    if config.camera.driver == "replay" and not config.camera.path:
+        problems.append(
+            _where(text, "camera", "path") + "a replay needs the path of an image folder or video file"
+        )
+    return problems
+
+
+def _where(text: str, section: str, key: str = "") -> str:
+    """Say "line 12: camera.fps: ", without the line where the key is not written plainly."""
+    inside = not key
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[\s*([\w.-]+)\s*\]", line)
+        if header:
+            inside = header[1] == section
+            if inside and not key:
+                return f"line {number}: [{section}]: "
+        elif key and inside and re.match(rf"\s*{re.escape(key)}\s*=", line):
+            return f"line {number}: {section}.{key}: "
+    return f"{section}.{key}: " if key else f"[{section}]: "
+
+
+def _nearest(word: str, allowed: list[str]) -> str:
+    near = difflib.get_close_matches(word, allowed, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(allowed)}"

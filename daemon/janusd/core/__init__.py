@@ -1,0 +1,1 @@
+"""The pure core: values in, values out. No file, device, clock or log is touched here."""

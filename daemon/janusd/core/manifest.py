@@ -1,0 +1,164 @@
+"""What a released model file is: digest, shapes, scales, and how its scores are to be read.
+
+Layout of `models/manifest.json`, format 1:
+
+    {"format": 1,
+     "encoder": {"name", "file", "sha256", "version",
+                 "input":  {"shape": [1, 112, 112, 3], "dtype": "int8", "scale", "zero_point"},
+                 "output": {"shape": [1, D], "dtype": "int8", "scale", "zero_point"},
+                 "template": "arcface-112", "detector",
+                 "calibration": {"description", "impostor_comparisons", "genuine_comparisons",
+                                 "table": [{"fmr", "threshold", "low", "high"}, ...]   FMR falling
+                                 "tail": {"location", "scale", "shape", "exceed_rate"},
+                                 "genuine_quantiles": {"0.01": score, ...}},
+                 "training": {free text fields}}}
+
+real = (q - zero_point) * scale for both tensors. The tail is a generalised Pareto distribution fitted to
+the impostor scores above `location`:
+P(score > t) = exceed_rate * (1 + shape * (t - location) / scale) ** (-1 / shape).
+
+Trust boundary: a manifest says what a file must be; `models.py` checks that the bytes are so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+DAYS_A_YEAR = 365.25
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all manifest entries: immutable, and nothing in them goes unread."""
+
+
+class TensorSpec(_Entry, frozen=True):
+    """A network's input or output."""
+
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    dtype: Literal["int8"] = "int8"
+
+
+class Threshold(_Entry, frozen=True):
+    """One measured operating point: at `threshold`, `fmr` of the impostor comparisons matched."""
+
+    fmr: float
+    threshold: float
+    low: float
+    """Lower end of the threshold's 95 % interval."""
+    high: float
+
+
+class Tail(_Entry, frozen=True):
+    """A generalised Pareto tail of the impostor scores (Pickands 1975)."""
+
+    location: float
+    scale: float
+    shape: float
+    exceed_rate: float
+
+
+class Calibration(_Entry, frozen=True):
+    """How an encoder's scores behave on people it never saw."""
+
+    description: str
+    impostor_comparisons: int
+    genuine_comparisons: int
+    table: tuple[Threshold, ...]
+    tail: Tail
+    genuine_quantiles: dict[str, float] = {}
+
+
+class Encoder(_Entry, frozen=True):
+    """The released face encoder."""
+
+    name: str
+    file: str
+    sha256: str
+    version: str
+    input: TensorSpec
+    output: TensorSpec
+    template: Literal["arcface-112"]
+    detector: str
+    """Whose landmarks it was trained and calibrated with."""
+    calibration: Calibration
+    training: dict[str, object] = {}
+
+
+class Manifest(_Entry, frozen=True):
+    """Every model a door needs."""
+
+    format: Literal[1]
+    encoder: Encoder
+
+
+def parse(raw: bytes) -> Manifest:
+    """Read a manifest. Raises ValueError that names the wrong field."""
+    try:
+        return msgspec.json.decode(raw, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What an owner asks of the door: one false unlock in `years`, with that many strangers' tries a day."""
+
+    years: float
+    tries_a_day: float
+
+    @property
+    def fpir(self) -> float:
+        """The false positive identification rate a single try may have (ISO/IEC 19795-1)."""
+        return min(1.0, 1.0 / (self.years * DAYS_A_YEAR * self.tries_a_day))
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold, and how far it can be trusted."""
+
+    threshold: float
+    fmr: float
+    is_extrapolated: bool
+    """The rate is rarer than what was measured: it rests on the fitted tail."""
+
+
+def fmr_for_gallery(fpir: float, templates: int) -> float:
+    """The FMR one comparison may have so that a search of `templates` stays at `fpir`.
+
+    FPIR = 1 - (1 - FMR)^N for independent comparisons (ISO/IEC 19795-1, annex on identification).
+    """
+    if not 0.0 < fpir <= 1.0:
+        raise ValueError(f"FPIR must be above 0 and at most 1, not {fpir}")
+    if fpir == 1.0:
+        return 1.0
+    return float(-np.expm1(np.log1p(-fpir) / max(1, templates)))
+
+
+def operating_point(calibration: Calibration, fmr: float) -> OperatingPoint:
+    """The threshold at which impostors match at rate `fmr`.
+
+    Between measured rates the threshold is interpolated over log FMR; beyond the rarest measured one it
+    comes from the fitted tail, but never below the last measured threshold.
+    """
+    table = sorted(calibration.table, key=lambda row: row.threshold)
+    if not table:
+        raise ValueError("the calibration has no measured threshold")
+    rarest = table[-1]
+    if fmr < rarest.fmr:
+        return OperatingPoint(max(rarest.threshold, _tail_threshold(calibration.tail, fmr)), fmr, True)
+    log_rates = [-np.log(row.fmr) for row in table]
+    threshold = float(np.interp(-np.log(fmr), log_rates, [row.threshold for row in table]))
+    return OperatingPoint(threshold, fmr, False)
+
+
+def _tail_threshold(tail: Tail, fmr: float) -> float:
+    ratio = fmr / tail.exceed_rate
+    if abs(tail.shape) < 1e-9:  # the exponential limit
+        return float(tail.location - tail.scale * np.log(ratio))
+    return float(tail.location + tail.scale / tail.shape * (ratio**-tail.shape - 1.0))

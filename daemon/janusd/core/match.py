@@ -1,0 +1,32 @@
+"""Compare embeddings. Gives scores; only `policy` compares a score with a threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from janusd.core.gallery import Gallery
+from janusd.core.types import Candidate, Embedding
+
+
+def verify(a: Embedding, b: Embedding) -> float:
+    """Score of two unit embeddings: their cosine, -1..1."""
+    return float(np.dot(a, b))
+
+
+def person_scores(probe: Embedding, gallery: Gallery) -> NDArray[np.float32]:
+    """(people,) float32: each person's best score over their samples."""
+    best = np.full(len(gallery), -np.inf, np.float32)
+    if len(gallery):
+        np.maximum.at(best, gallery.owner, gallery.matrix @ probe)
+    return best
+
+
+def identify(probe: Embedding, gallery: Gallery) -> tuple[Candidate | None, Candidate | None]:
+    """The most similar person, and the most similar other person; None where there are too few people."""
+    scores = person_scores(probe, gallery)
+    first, second = None, None
+    for index in np.argsort(-scores, kind="stable")[:2]:
+        candidate = Candidate(gallery.templates[index].person_id, float(scores[index]))
+        first, second = (candidate, None) if first is None else (first, candidate)
+    return first, second

@@ -1,0 +1,133 @@
+"""Frame in, evidence or a reason out: detect, quality, align, embed, match, in this order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from janusd.core import align, embed, match, quality
+from janusd.core.gallery import Gallery
+from janusd.core.manifest import Encoder
+from janusd.core.quality import Floors
+from janusd.core.reason import Reason
+from janusd.core.types import Box, Crop, Embedding, Evidence, Face, Frame, Image, Quality
+from janusd.ports import Detector, Network
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one picture shows of one person."""
+
+    face: Face | None = None
+    quality: Quality | None = None
+    embedding: Embedding | None = None
+    """Only of a face fit for comparison."""
+    reason: Reason | None = None
+    """Why there is no embedding."""
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+    """Time spent in each stage, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The networks of a door and the steps between them. Holds nothing about people."""
+
+    detector: Detector
+    encoder: Network
+    spec: Encoder
+    floors: Floors = field(default_factory=Floors)
+    detect_width_px: int = 480
+    """Pictures wider than this are reduced before detection; crops come from the full picture."""
+    second_face: float = 0.35
+    """A second face counts when its box is at least this part of the largest one's height: whoever stands
+    further back is not at the door."""
+
+    def faces(self, image: Image) -> tuple[Face, ...]:
+        """All faces in the picture, in its own pixels, the largest first."""
+        width = image.shape[1]
+        if width <= self.detect_width_px:
+            found = self.detector.detect(image)
+        else:
+            scale = self.detect_width_px / width
+            size = (self.detect_width_px, max(1, round(image.shape[0] * scale)))
+            small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+            found = tuple(_enlarged(face, 1.0 / scale) for face in self.detector.detect(small))
+        return tuple(sorted(found, key=lambda face: -face.box_px.height))
+
+    def embed(self, image: Image, face: Face) -> Embedding:
+        """The embedding of one face, fit for comparison or not."""
+        return self._encode(align.align(image, face.landmarks_px))
+
+    def probe(self, image: Image) -> Probe:
+        """Find the one face in the picture and embed it, or say why not."""
+        watch = _Stopwatch()
+        with watch.stage("detect"):
+            faces = self.faces(image)
+        if not faces:
+            return Probe(reason=Reason.NO_FACE, stage_ms=watch.ms)
+        face = faces[0]
+        if len(faces) > 1 and faces[1].box_px.height >= self.second_face * face.box_px.height:
+            return Probe(face, reason=Reason.TWO_FACES, stage_ms=watch.ms)
+        try:
+            with watch.stage("align"):
+                crop = align.align(image, face.landmarks_px)
+        except ValueError:  # landmarks in one point: whatever was detected is no face to compare
+            return Probe(face, reason=Reason.NO_FACE, stage_ms=watch.ms)
+        with watch.stage("quality"):
+            measured = quality.assess(image, face, crop, self.floors)
+        if measured.reason is not None:
+            return Probe(face, measured, reason=measured.reason, stage_ms=watch.ms)
+        with watch.stage("embed"):
+            embedding = self._encode(crop)
+        return Probe(face, measured, embedding, stage_ms=watch.ms)
+
+    def evidence(self, frame: Frame, gallery: Gallery) -> tuple[Evidence, Probe]:
+        """What a frame says about the people of a gallery, and the probe it rests on."""
+        probe = self.probe(frame.image)
+        if probe.embedding is None:
+            return Evidence(frame.captured_s, refused=probe.reason), probe
+        watch = _Stopwatch()
+        with watch.stage("match"):
+            best, second = match.identify(probe.embedding, gallery)
+        timed = Probe(probe.face, probe.quality, probe.embedding, None, {**probe.stage_ms, **watch.ms})
+        return Evidence(frame.captured_s, best=best, second=second), timed
+
+    def _encode(self, crop: Crop) -> Embedding:
+        raw = self.encoder.run(embed.to_tensor(crop, self.spec.input))
+        return embed.from_tensor(raw, self.spec.output)
+
+
+def _enlarged(face: Face, factor: float) -> Face:
+    box = face.box_px
+    moved = (face.landmarks_px + 0.5) * factor - 0.5  # pixel centres are the integers
+    return Face(
+        Box(box.x * factor, box.y * factor, box.width * factor, box.height * factor),
+        moved.astype(np.float32),
+        face.score,
+    )
+
+
+class _Stopwatch:
+    """Times named stages with the process's monotonic clock."""
+
+    def __init__(self) -> None:
+        self.ms: dict[str, float] = {}
+        self._name = ""
+        self._started_ns = 0
+
+    def stage(self, name: str) -> _Stopwatch:
+        self._name = name
+        return self
+
+    def __enter__(self) -> None:
+        self._started_ns = time.perf_counter_ns()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ms[self._name] = (time.perf_counter_ns() - self._started_ns) / 1e6

@@ -1,0 +1,109 @@
+"""What the service needs from the outside world. Drivers in `janusd_hw` fulfil these protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Protocol
+
+from janusd.core.types import Face, Frame, Image, Tensor
+
+
+class Camera(Protocol):
+    """A source of frames."""
+
+    @property
+    def name(self) -> str:
+        """Which camera this is, for messages and the log."""
+        ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames as they come, until the source ends (a replay) or `close` is called.
+
+        Raises CameraError when the camera cannot be opened or stops giving frames.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the device; ends a running `frames` after its current frame. May be called twice."""
+        ...
+
+
+class Network(Protocol):
+    """Runs one quantized model. It moves bytes; their meaning stays in `janusd.core`."""
+
+    @property
+    def accelerator(self) -> str:
+        """What it runs on, for example "cpu/xnnpack"."""
+        ...
+
+    def run(self, tensor: Tensor) -> Tensor:
+        """The model's output for one input tensor. Raises NetworkError."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds faces. A `Network` of ours will stand behind it as well as any library."""
+
+    @property
+    def name(self) -> str:
+        """Which detector this is: embeddings are comparable only within one detector's alignment."""
+        ...
+
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        """All faces in the image, the most confident first."""
+        ...
+
+
+class Latch(Protocol):
+    """The lock. Locked unless a release is running."""
+
+    @property
+    def name(self) -> str:
+        """Which latch this is, for messages and the log."""
+        ...
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the door can be opened right now."""
+        ...
+
+    def release(self, hold_s: float, why: str) -> None:
+        """Unlock for `hold_s` seconds, then lock by itself. A release while one runs restarts the hold.
+
+        Raises LatchError; the latch is then locked or as locked as it can be made.
+        """
+        ...
+
+    def lock(self) -> None:
+        """End a running release now."""
+        ...
+
+    def close(self) -> None:
+        """Lock, and let go of the device. May be called twice."""
+        ...
+
+
+class KeySource(Protocol):
+    """Where the vault's key comes from."""
+
+    @property
+    def name(self) -> str:
+        """Which source this is, for `janusctl doctor`; never the key."""
+        ...
+
+    def key(self) -> bytes:
+        """32 secret bytes, the same ones each time. Raises KeyUnavailable."""
+        ...
+
+
+class Clock(Protocol):
+    """The two times a door knows."""
+
+    def monotonic_s(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+        ...
+
+    def wall(self) -> datetime | None:
+        """Local date and time with its zone, or None while the clock is not to be trusted."""
+        ...

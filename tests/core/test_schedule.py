@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janusd.core.schedule import DAYS, Schedule
+
+MONDAY = datetime(2026, 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("hours", "when", "allowed"),
+    [
+        ("", MONDAY, True),
+        ("mon-fri 08:00-18:00", MONDAY.replace(hour=8), True),
+        ("mon-fri 08:00-18:00", MONDAY.replace(hour=18), False),
+        ("mon-fri 08:00-18:00", MONDAY.replace(day=6, hour=9), False),
+        ("sat 9:00-13:00, sun 10:00-12:00", MONDAY.replace(day=7, hour=11), True),
+        ("mon 22:00-06:00", MONDAY.replace(day=2, hour=5), True),
+        ("mon 22:00-06:00", MONDAY.replace(hour=5), False),
+        ("sat-mon 00:00-24:00", MONDAY.replace(hour=23, minute=59), True),
+    ],
+)
+def test_hours_mean_what_a_person_would_read_in_them(hours: str, when: datetime, allowed: bool) -> None:
+    assert Schedule.parse(hours).allows(when) is allowed
+
+
+def test_hours_refuse_while_the_clock_is_not_trusted_and_no_hours_do_not() -> None:
+    assert not Schedule.parse("mon-sun 00:00-24:00").allows(None)
+    assert Schedule.parse("").allows(None)
+
+
+@pytest.mark.parametrize("text", ["monday 8:00-9:00", "mon 8-9", "mon 25:00-26:00", "mon 08:61-09:00", "08:00-09:00"])
+def test_hours_that_cannot_be_read_are_named(text: str) -> None:
+    with pytest.raises(ValueError, match=text.split()[0].lower()):
+        Schedule.parse(text)
+
+
+@given(
+    st.sampled_from(DAYS), st.sampled_from(DAYS), st.integers(0, 1439), st.integers(0, 1440), st.datetimes()
+)
+def test_a_window_is_open_exactly_its_length_in_a_week(
+    first: str, last: str, start: int, end: int, when: datetime
+) -> None:
+    text = f"{first}-{last} {start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}"
+    schedule = Schedule.parse(text)
+    days = (DAYS.index(last) - DAYS.index(first)) % 7 + 1
+    length = (end - start) % 1440 or (1440 if end != start else 1440)
+    if end == start:
+        length = 1440
+    open_minutes = sum(
+        schedule.allows(MONDAY.replace(day=1 + minute // 1440, hour=minute // 60 % 24, minute=minute % 60))
+        for minute in range(7 * 1440)
+    )
+    assert open_minutes == days * length
+    assert schedule.allows(when) in (True, False)
