@@ -1,2 +1,3 @@
 """The runtime of a face-unlock door."""
+
 __version__ = "0.1.0"

@@ -103,7 +103,7 @@ class ControlSection(_Section, frozen=True):
     """[control]: the socket of janusctl."""
 
     socket: str = "/run/janus/control"
-    owners: list[Annotated[int, Meta(ge=0)]] = []
+    owners: tuple[int, ...] = ()
     """User ids that may enrol and forget, besides root and the daemon's own user."""
 
 

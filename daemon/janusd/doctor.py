@@ -1,0 +1,75 @@
+"""What a running door can find wrong with itself, each with a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from janusd.door import Finding
+from janusd.errors import JanusError
+from janusd.journal import Journal
+from janusd.ports import Clock
+from janusd.rules import Rules
+
+
+def examine(
+    *,
+    camera: str,
+    has_seen: bool,
+    latch: str,
+    key_source: str,
+    rules: Rules,
+    stale_people: int,
+    clock: Clock,
+    journal: Journal,
+) -> list[Finding]:
+    """Give one finding a check, in the order a person would look."""
+    return [
+        _finding("camera", has_seen, camera, "check cable, driver and the section [camera]"),
+        _finding("latch", "simulated" not in latch, latch, "set latch.driver to drive a real lock", "warn"),
+        _finding(
+            "key",
+            "development" not in key_source,
+            key_source,
+            "use a systemd credential: a key file opens on a stolen card",
+            "warn",
+        ),
+        *_people(rules, stale_people),
+        _finding(
+            "promise",
+            not rules.point.is_extrapolated,
+            rules.promise_in_words,
+            "ask for a promise that the encoder's measurements reach",
+            "warn",
+        ),
+        _clock(clock),
+        _journal(journal),
+    ]
+
+
+def _people(rules: Rules, stale_people: int) -> Iterator[Finding]:
+    if stale_people:
+        detail = f"the encoder changed: {stale_people} people are no longer recognised"
+        yield _finding("people", False, detail, "forget and enrol them again")
+        return
+    count = len(rules.gallery)
+    yield _finding(
+        "people", count > 0, f"{count} can be recognised", "enrol somebody: janusctl enrol", "warn"
+    )
+
+
+def _clock(clock: Clock) -> Finding:
+    is_trusted = clock.wall() is not None
+    detail = "trusted" if is_trusted else "not trusted: nobody who has hours is let in"
+    return _finding("clock", is_trusted, detail, "set up NTP or a hardware clock", "warn")
+
+
+def _journal(journal: Journal) -> Finding:
+    try:
+        entries = journal.verify()
+    except JanusError as error:
+        return _finding("door log", False, error.what, error.remedy)
+    return _finding("door log", True, f"{entries} entries, none altered or missing", "")
+
+
+def _finding(check: str, is_good: bool, detail: str, remedy: str, otherwise: str = "fail") -> Finding:
+    return Finding(check, "ok" if is_good else otherwise, detail, "" if is_good else remedy)

@@ -1,0 +1,276 @@
+"""Composition root of the daemon: the only module that knows the drivers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from janusd import __version__, models
+from janusd import config as configuration
+from janusd.config import CameraSection, Config, LatchSection, ModelSection, VaultSection
+from janusd.control import Access, ControlServer
+from janusd.errors import Alarm, ConfigError, InstallerError, JanusError, KeyUnavailable
+from janusd.journal import Journal
+from janusd.pipeline import Pipeline
+from janusd.ports import Camera, KeySource, Latch
+from janusd.service import DoorService
+from janusd.vault.keys import CredentialKey, FileKey, create_key_file, device_id
+from janusd.vault.store import Vault
+from janusd_hw.camera_opencv import OpenCvCamera
+from janusd_hw.camera_picamera2 import Picamera2Camera
+from janusd_hw.camera_replay import ReplayCamera
+from janusd_hw.clock import SystemClock
+from janusd_hw.latch_gpiod import GpiodLatch
+from janusd_hw.latch_simulated import SimulatedLatch
+from janusd_hw.litert import LiteRtNetwork
+from janusd_hw.mtcnn import MtcnnDetector
+
+log = logging.getLogger("janusd")
+
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h: systemd is told not to restart on it."""
+EXIT_FAULT = 1
+
+
+def open_pipeline(section: ModelSection) -> Pipeline:
+    """Verify the released models and load them. Raises ModelError or NetworkError."""
+    released = models.load(Path(section.directory) if section.directory else models.RELEASED)
+    encoder = LiteRtNetwork(
+        released.encoder,
+        threads=section.threads,
+        runtime=section.runtime,
+        delegate=section.delegate or None,
+    )
+    return Pipeline(MtcnnDetector(), encoder, released.manifest.encoder)
+
+
+def open_camera(section: CameraSection) -> Camera:
+    """Open the configured camera. Raises CameraError."""
+    match section.driver:
+        case "replay":
+            return ReplayCamera(section.path, pace=section.pace, fps=section.fps, follow=section.follow)
+        case "opencv":
+            return OpenCvCamera(
+                section.device, width=section.width_px, height=section.height_px, fps=section.fps
+            )
+        case "picamera2":
+            index = int(section.device) if section.device.isdigit() else 0
+            return Picamera2Camera(index, width=section.width_px, height=section.height_px, fps=section.fps)
+
+
+def open_latch(section: LatchSection) -> Latch:
+    """Open the configured latch, locked. Raises LatchError."""
+    match section.driver:
+        case "simulated":
+            return SimulatedLatch(
+                max_hold_s=section.hold_s, timeline_file=Path(section.timeline) if section.timeline else None
+            )
+        case "gpiod":
+            return GpiodLatch(
+                section.chip, section.line, active_low=section.active_low, max_hold_s=section.hold_s
+            )
+
+
+def key_source(section: VaultSection) -> KeySource:
+    """Name the source of the vault's key; it is read when the vault is opened."""
+    if section.key == "file":
+        return FileKey(_key_file(section))
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder is None:
+        raise KeyUnavailable(
+            "systemd gave no credentials ($CREDENTIALS_DIRECTORY is not set)",
+            'start janusd from its unit, or set vault.key = "file" while developing',
+        )
+    return CredentialKey(Path(folder))
+
+
+def prepare(config: Config) -> list[str]:
+    """Make the key file and the empty vault, each only where it is missing; give what was made."""
+    made: list[str] = []
+    folder = Path(config.vault.directory)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if config.vault.key == "file" and not _key_file(config.vault).exists():
+        create_key_file(_key_file(config.vault))
+        made.append(f"key {_key_file(config.vault)}")
+    source = key_source(config.vault)
+    if not _vault_path(config.vault).exists():
+        Vault.create(_vault_path(config.vault), source, device_id(Path(config.vault.machine_id)))
+        made.append(f"vault {_vault_path(config.vault)}")
+    return made
+
+
+def compose(config: Config) -> DoorService:
+    """Put a door together. Raises JanusError, and leaves nothing open then."""
+    source = key_source(config.vault)
+    pipeline = open_pipeline(config.model)
+    with ExitStack() as opened:
+        vault = opened.enter_context(
+            closing(
+                Vault.open(
+                    _vault_path(config.vault),
+                    source,
+                    device_id(Path(config.vault.machine_id)),
+                    bytes.fromhex(pipeline.spec.sha256),
+                )
+            )
+        )
+        journal = opened.enter_context(closing(Journal.open(_journal_path(config.vault), source)))
+        latch = opened.enter_context(closing(open_latch(config.latch)))
+        door = DoorService(
+            config=config,
+            pipeline=pipeline,
+            open_camera=lambda: open_camera(config.camera),
+            latch=latch,
+            vault=vault,
+            journal=journal,
+            key_source=source,
+            clock=SystemClock(),
+        )
+        opened.pop_all()  # from here on the door closes them
+    return door
+
+
+async def serve(path: Path, config: Config) -> int:
+    """Run a door until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
+    door = compose(config)
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    crashed = False
+
+    def see() -> None:
+        nonlocal crashed
+        try:
+            door.run()
+        except Exception:  # the last line of defence: a door whose eyes failed must say so and stop
+            log.exception("the vision thread failed")
+            crashed = True
+        finally:
+            loop.call_soon_threadsafe(stopped.set)
+
+    def stop() -> None:
+        log.info("stopping")
+        door.stop()
+
+    def reload() -> None:
+        try:
+            changed = configuration.load(path)
+            fixed = door.reload(changed)
+            control.access = _access(changed)
+        except JanusError as error:
+            log.error("the configuration was not reloaded: %s", error)
+        else:
+            log.info("reloaded %s%s", path, f"; restart to change {', '.join(fixed)}" if fixed else "")
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    control = ControlServer(
+        config.control.socket, door, access=Access(owner_uids=frozenset(config.control.owners))
+    )
+    await control.start()
+    eyes = threading.Thread(target=see, name="vision")
+    eyes.start()
+    try:
+        await _tell_systemd(door, stopped)
+    finally:
+        door.stop()
+        await control.close()
+        await asyncio.to_thread(eyes.join)
+        door.close()
+    return EXIT_FAULT if crashed else 0
+
+
+async def _tell_systemd(door: DoorService, stopped: asyncio.Event) -> None:
+    """Say READY, STATUS and WATCHDOG until `stopped`; a silent vision thread is not covered up."""
+    notify = _notifier()
+    watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    notify("READY=1")
+    while not stopped.is_set():
+        status = await asyncio.to_thread(door.status)
+        notify(f"STATUS={status.state}, {status.people} people, {status.unlocks} unlocks")
+        if not watchdog_s or door.silent_s < watchdog_s / 2:
+            notify("WATCHDOG=1")
+        try:
+            await asyncio.wait_for(stopped.wait(), timeout=min(1.0, watchdog_s / 4) if watchdog_s else 1.0)
+        except TimeoutError:
+            continue
+    notify("STOPPING=1")
+
+
+def _notifier() -> Callable[[str], object]:
+    if "NOTIFY_SOCKET" not in os.environ:
+        return lambda _: None
+    try:
+        from systemd import daemon  # noqa: PLC0415 - present only where systemd's Python module is
+    except ImportError:
+        log.error("systemd waits for READY, but its Python module is missing; install python3-systemd")
+        return lambda _: None
+    return daemon.notify  # type: ignore[no-any-return]  # systemd-python is untyped
+
+
+def _access(config: Config) -> Access:
+    return Access(owner_uids=frozenset(config.control.owners))
+
+
+def _key_file(section: VaultSection) -> Path:
+    return Path(section.key_file) if section.key_file else Path(section.directory) / "key"
+
+
+def _vault_path(section: VaultSection) -> Path:
+    return Path(section.directory) / "vault.db"
+
+
+def _journal_path(section: VaultSection) -> Path:
+    return Path(section.directory) / "door-log.db"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run janusd from the command line and give its exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+    try:
+        config = configuration.load(options.config)
+        if options.check:
+            open_pipeline(config.model)
+            print(f"{options.config}: good; the models are the released ones")
+            return 0
+        if options.prepare:
+            made = prepare(config)
+            print("\n".join(f"made {thing}" for thing in made) or "everything was there already")
+            return 0
+        return asyncio.run(serve(options.config, config))
+    except ConfigError as error:
+        print(f"janusd: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    except (InstallerError, Alarm, JanusError) as error:
+        print(f"janusd: {error}", file=sys.stderr)
+        return EXIT_FAULT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="janusd",
+        description="Watch a door and unlock it for the people enrolled there. Talk to it with janusctl.",
+        epilog=f"Exit status: 0 stopped as asked, {EXIT_CONFIG} the configuration is wrong, "
+        f"{EXIT_FAULT} something else is; the reason stands on standard error.",
+    )
+    parser.add_argument("--config", type=Path, default=configuration.DEFAULT_PATH, metavar="FILE",
+                        help="configuration (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--check", action="store_true", help="check configuration and models, then end")
+    parser.add_argument(
+        "--prepare", action="store_true", help="make the key file and an empty vault where missing, then end"
+    )
+    parser.add_argument("--version", action="version", version=f"janusd {__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

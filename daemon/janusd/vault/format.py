@@ -1,0 +1,228 @@
+"""The vault's bytes: how one person's record is sealed and opened. No file, clock or database here.
+
+A sealed box, the same for records, wrapped keys, the canary and the roster:
+
+    byte 0        format version, 1
+    byte 1        algorithm: 1 AES-256-GCM-SIV (RFC 8452), 2 AES-256-GCM (SP 800-38D)
+    bytes 2-13    nonce, random
+    bytes 14-     ciphertext, then the 16-byte tag
+
+Its associated data is bytes 0-1, then a label and fields, each after its length (u32 big-endian):
+
+    record        "janusd record"  device person template model generation    under the person's data key
+    wrapped key   "janusd key"     device person                              under the KEK
+
+A record's plaintext:
+
+    bytes 0-3     length of the header, u32 little-endian
+    header        msgpack array: name, hours, enrolled_at, n, D
+    rest          (n, D) float32 little-endian, the embeddings row by row
+
+Keys: KEK = HKDF-SHA256(source key, salt = device id, info = "janusd vault kek v1"); one random data key
+a person, so that forgetting a person can destroy the one key that opens their record. A data key seals
+one record, the KEK at most a few boxes a change: random 96-bit nonces stay far below their 2^32 bound.
+
+Trust boundary: every byte that comes in may be an attacker's until its tag was checked; what follows the
+tag was written by a holder of the key. A record moved to another device, person, template, model or
+generation does not open. Leaving out or restoring whole rows is for `store` to notice.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.ciphers import aead
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy.typing import NDArray
+
+from janusd.errors import InstallerError, VaultDamaged
+
+FORMAT_VERSION = 1
+KEY_BYTES = 32
+ID_BYTES = 16
+DIGEST_BYTES = 32
+
+_NONCE_BYTES = 12
+_HEAD_BYTES = 2 + _NONCE_BYTES
+_LENGTH = struct.Struct("<I")
+_RESTORE = "somebody or a failing card changed it: restore a backup, or forget and enrol anew"
+
+
+class Algorithm(IntEnum):
+    """How a box is sealed. The value is stored."""
+
+    AES_256_GCM_SIV = 1
+    """Survives a repeated nonce: it then only shows that two equal plaintexts are equal."""
+    AES_256_GCM = 2
+    """For cryptography before 42 or an OpenSSL without SIV."""
+
+
+class _Aead(Protocol):
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record belongs; it opens nowhere else."""
+
+    device_id: bytes
+    person_id: bytes
+    template_id: bytes
+    model_digest: bytes
+    """SHA-256 of the encoder that made the embeddings."""
+    generation: int
+    """The vault's generation when the record was written."""
+
+    def binding(self) -> bytes:
+        """The place as associated data."""
+        return binding(
+            "janusd record",
+            self.device_id,
+            self.person_id,
+            self.template_id,
+            self.model_digest,
+            struct.pack(">Q", self.generation),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept of one person."""
+
+    name: str
+    hours: str
+    """Schedule text; empty means always."""
+    enrolled_at: str
+    """ISO 8601, UTC."""
+    embeddings: NDArray[np.float32]
+    """(n, D) float32, rows of unit length."""
+
+
+class _Header(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    name: str
+    hours: str
+    enrolled_at: str
+    samples: int
+    dimensions: int
+
+
+def preferred_algorithm() -> Algorithm:
+    """The best algorithm this machine's library has."""
+    try:
+        _aead(Algorithm.AES_256_GCM_SIV, bytes(KEY_BYTES))
+    except InstallerError:
+        return Algorithm.AES_256_GCM
+    return Algorithm.AES_256_GCM_SIV
+
+
+def binding(label: str, *fields: bytes) -> bytes:
+    """Label and fields as one byte string that no other label and fields give."""
+    parts = (label.encode(), *fields)
+    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+
+
+def derive(source_key: bytes, salt: bytes, info: str, length: int = KEY_BYTES) -> bytes:
+    """HKDF-SHA256 (RFC 5869)."""
+    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info.encode()).derive(source_key)
+
+
+def kek(source_key: bytes, device_id: bytes) -> bytes:
+    """The key-encryption key of this device's vault."""
+    return derive(source_key, device_id, "janusd vault kek v1")
+
+
+def seal(key: bytes, plaintext: bytes, bound: bytes, algorithm: Algorithm | None = None) -> bytes:
+    """A box that only `key` opens, and only where `bound` is the same."""
+    chosen = preferred_algorithm() if algorithm is None else algorithm
+    head = bytes((FORMAT_VERSION, chosen))
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return head + nonce + _aead(chosen, key).encrypt(nonce, plaintext, head + bound)
+
+
+def unseal(key: bytes, box: bytes, bound: bytes) -> bytes:
+    """What `seal` put into the box.
+
+    Raises VaultDamaged for any other key, binding or bit, and for a format this version does not know;
+    InstallerError where the library lacks the box's algorithm.
+    """
+    if len(box) < _HEAD_BYTES:
+        raise VaultDamaged(f"a sealed box is cut to {len(box)} bytes", _RESTORE)
+    if box[0] != FORMAT_VERSION:
+        raise VaultDamaged(
+            f"a sealed box says format {box[0]}, this janusd reads {FORMAT_VERSION}",
+            "if a newer janusd wrote it, install that one again; else restore a backup",
+        )
+    if box[1] not in set(Algorithm):
+        raise VaultDamaged(f"a sealed box names an unknown algorithm, {box[1]}", _RESTORE)
+    nonce, ciphertext = box[2:_HEAD_BYTES], box[_HEAD_BYTES:]
+    try:
+        return _aead(Algorithm(box[1]), key).decrypt(nonce, ciphertext, box[:2] + bound)
+    except (InvalidTag, ValueError) as e:  # some releases call a ciphertext shorter than its tag a ValueError
+        raise VaultDamaged("a sealed box is not the one that was written here", _RESTORE) from e
+
+
+def wrap_key(kek: bytes, data_key: bytes, device_id: bytes, person_id: bytes) -> bytes:
+    """A person's data key, sealed under the KEK."""
+    return seal(kek, data_key, binding("janusd key", device_id, person_id))
+
+
+def unwrap_key(kek: bytes, wrapped: bytes, device_id: bytes, person_id: bytes) -> bytes:
+    """A person's data key. Raises VaultDamaged."""
+    return unseal(kek, wrapped, binding("janusd key", device_id, person_id))
+
+
+def seal_record(data_key: bytes, record: Record, place: Place, algorithm: Algorithm | None = None) -> bytes:
+    """The record in a box that opens with that data key at that place alone."""
+    return seal(data_key, encode_record(record), place.binding(), algorithm)
+
+
+def open_record(data_key: bytes, box: bytes, place: Place) -> Record:
+    """What `seal_record` put into the box. Raises VaultDamaged."""
+    return decode_record(unseal(data_key, box, place.binding()))
+
+
+def encode_record(record: Record) -> bytes:
+    """The record's plaintext."""
+    matrix = np.ascontiguousarray(record.embeddings, dtype="<f4")
+    samples, dimensions = matrix.shape
+    header = msgspec.msgpack.encode(
+        _Header(record.name, record.hours, record.enrolled_at, samples, dimensions)
+    )
+    return _LENGTH.pack(len(header)) + header + matrix.tobytes()
+
+
+def decode_record(plaintext: bytes) -> Record:
+    """The record of that plaintext. Raises VaultDamaged where it is none."""
+    try:
+        (length,) = _LENGTH.unpack_from(plaintext)
+        body = plaintext[_LENGTH.size :]
+        header = msgspec.msgpack.decode(body[:length], type=_Header)
+        if min(header.samples, header.dimensions) < 0:
+            raise ValueError("a negative shape")
+        flat = np.frombuffer(body[length:], dtype="<f4")
+        matrix = flat.reshape(header.samples, header.dimensions).astype(np.float32)
+    except (struct.error, msgspec.MsgspecError, ValueError) as e:
+        raise VaultDamaged(f"a record does not read: {e}", "install the janusd that wrote it") from e
+    return Record(header.name, header.hours, header.enrolled_at, matrix)
+
+
+def _aead(algorithm: Algorithm, key: bytes) -> _Aead:
+    if algorithm is Algorithm.AES_256_GCM:
+        return aead.AESGCM(key)
+    try:
+        return aead.AESGCMSIV(key)
+    except (AttributeError, UnsupportedAlgorithm) as e:  # an old library; a library over an old OpenSSL
+        raise InstallerError(
+            "the vault is sealed with AES-256-GCM-SIV, which the installed cryptography library lacks",
+            "install cryptography 42 or newer",
+        ) from e
