@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,13 +23,21 @@ def test_an_empty_file_is_the_default_door() -> None:
 
 def test_what_is_written_is_what_is_read() -> None:
     read = config.parse('[camera]\ndriver = "opencv"\nfps = 30\n[latch]\nline = "DOOR"\nhold_s = 3')
-    assert (read.camera.driver, read.camera.fps, read.latch.line, read.latch.hold_s) == ("opencv", 30, "DOOR", 3)
+    assert (read.camera.driver, read.camera.fps, read.latch.line, read.latch.hold_s) == (
+        "opencv",
+        30,
+        "DOOR",
+        3,
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[camera]\n\ndriver = "webcam"', 'line 3: camera.driver: must be one of "picamera2", "opencv", "replay"'),
+        (
+            '[camera]\n\ndriver = "webcam"',
+            'line 3: camera.driver: must be one of "picamera2", "opencv", "replay"',
+        ),
         ("[camera]\nfps = 0", "line 2: camera.fps: must be a number from 1 to 120, not 0"),
         ("[camera]\nfps = nan", "line 2: camera.fps: must be a number from 1 to 120"),
         ("[latch]\nhold_s = 3600", "line 2: latch.hold_s: must be a number from 0.2 to 30, not 3600"),
@@ -87,3 +96,15 @@ def test_no_file_lowers_a_floor(section: str, key: str, value: object) -> None:
     assert read.decision.lockout_s >= 10
     assert read.latch.hold_s <= 30
     assert read.promise.years * read.promise.tries_a_day * 365.25 >= 1 / config.LARGEST_FPIR
+
+
+ONLY_FOR_TRYING_THINGS_OUT = {"path", "pace", "follow", "timeline", "key_file"}
+
+
+def test_the_example_configuration_shows_every_key_with_its_default() -> None:
+    text = (Path(__file__).parents[1] / "systemd" / "janus.toml").read_text(encoding="utf-8")
+    assert config.parse(text) == config.Config()
+    for section in msgspec.structs.fields(config.Config):
+        for key in msgspec.structs.fields(section.type):
+            if key.name not in ONLY_FOR_TRYING_THINGS_OUT:
+                assert f"\n{key.name} = " in text, f"{section.name}.{key.name} is not shown"

@@ -27,7 +27,8 @@ def unit(*values: float) -> np.ndarray:
 def test_a_person_scores_with_their_best_sample() -> None:
     gallery = Gallery.of_embeddings({"ada": [unit(1, 0), unit(0, 1)], "ben": [unit(1, 1)]})
     best, second = match.identify(unit(0, 1), gallery)
-    assert best is not None and second is not None
+    assert best is not None
+    assert second is not None
     assert (best.person_id, best.score) == ("ada", pytest.approx(1.0))
     assert (second.person_id, second.score) == ("ben", pytest.approx(np.sqrt(0.5)))
 
@@ -62,7 +63,11 @@ CALIBRATION = Calibration(
     description="made up",
     impostor_comparisons=100_000,
     genuine_comparisons=1000,
-    table=(Threshold(1e-2, 0.2, 0.19, 0.21), Threshold(1e-3, 0.3, 0.29, 0.31), Threshold(1e-4, 0.4, 0.38, 0.42)),
+    table=(
+        Threshold(1e-2, 0.2, 0.19, 0.21),
+        Threshold(1e-3, 0.3, 0.29, 0.31),
+        Threshold(1e-4, 0.4, 0.38, 0.42),
+    ),
     tail=Tail(location=0.2, scale=0.05, shape=-0.05, exceed_rate=1e-2),
 )
 

@@ -45,7 +45,10 @@ def play(
     start_s: float = 0.0,
     wall: datetime | None = MONDAY_NOON,
 ) -> tuple[State, list[Decision]]:
-    """One decision a letter: a, b, g are enrolled, s a stranger, t alike to two, . nobody, 2 two faces, ~ blur."""
+    """Give one decision a letter.
+
+    a, b and g are enrolled, s is a stranger, t alike to two people; . is nobody, 2 two faces, ~ blur.
+    """
     state, decisions = state or State(), []
     for index, letter in enumerate(script):
         at_s = start_s + index * step_s
@@ -119,7 +122,7 @@ def test_the_only_person_enrolled_needs_no_margin() -> None:
 
 
 def test_an_empty_gallery_opens_for_nobody() -> None:
-    state, decision = decide(POLICY, Gallery.of([]), State(), Evidence(0.0), None)
+    _, decision = decide(POLICY, Gallery.of([]), State(), Evidence(0.0), None)
     assert decision.reason is Reason.NOBODY_ENROLLED
 
 

@@ -33,9 +33,11 @@ def test_hours_refuse_while_the_clock_is_not_trusted_and_no_hours_do_not() -> No
     assert Schedule.parse("").allows(None)
 
 
-@pytest.mark.parametrize("text", ["monday 8:00-9:00", "mon 8-9", "mon 25:00-26:00", "mon 08:61-09:00", "08:00-09:00"])
+@pytest.mark.parametrize(
+    "text", ["monday 8:00-9:00", "mon 8-9", "mon 25:00-26:00", "mon 08:61-09:00", "08:00-09:00"]
+)
 def test_hours_that_cannot_be_read_are_named(text: str) -> None:
-    with pytest.raises(ValueError, match=text.split()[0].lower()):
+    with pytest.raises(ValueError, match=text[:3].lower()):
         Schedule.parse(text)
 
 
@@ -48,9 +50,7 @@ def test_a_window_is_open_exactly_its_length_in_a_week(
     text = f"{first}-{last} {start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}"
     schedule = Schedule.parse(text)
     days = (DAYS.index(last) - DAYS.index(first)) % 7 + 1
-    length = (end - start) % 1440 or (1440 if end != start else 1440)
-    if end == start:
-        length = 1440
+    length = (end - start) % 1440 or 1440  # a window that ends where it begins is a whole day
     open_minutes = sum(
         schedule.allows(MONDAY.replace(day=1 + minute // 1440, hour=minute // 60 % 24, minute=minute % 60))
         for minute in range(7 * 1440)
