@@ -105,6 +105,8 @@ class ControlSection(_Section, frozen=True):
     socket: str = "/run/janus/control"
     owners: tuple[int, ...] = ()
     """User ids that may enrol and forget, besides root and the daemon's own user."""
+    group: str = ""
+    """A group that owns the socket, and whose members are owners too."""
 
 
 class ModelSection(_Section, frozen=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import grp
+import importlib
 import logging
 import os
 import signal
@@ -12,6 +14,8 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
+
+import cv2
 
 from janusd import __version__, models
 from janusd import config as configuration
@@ -109,6 +113,7 @@ def prepare(config: Config) -> list[str]:
 
 def compose(config: Config) -> DoorService:
     """Put a door together. Raises JanusError, and leaves nothing open then."""
+    cv2.setNumThreads(config.model.threads)
     source = key_source(config.vault)
     pipeline = open_pipeline(config.model)
     with ExitStack() as opened:
@@ -173,7 +178,7 @@ async def serve(path: Path, config: Config) -> int:
     loop.add_signal_handler(signal.SIGINT, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
     control = ControlServer(
-        config.control.socket, door, access=Access(owner_uids=frozenset(config.control.owners))
+        config.control.socket, door, access=_access(config), gid=_group(config.control.group)
     )
     await control.start()
     eyes = threading.Thread(target=see, name="vision")
@@ -209,15 +214,29 @@ def _notifier() -> Callable[[str], object]:
     if "NOTIFY_SOCKET" not in os.environ:
         return lambda _: None
     try:
-        from systemd import daemon  # noqa: PLC0415 - present only where systemd's Python module is
+        daemon = importlib.import_module("systemd.daemon")  # python-systemd, where it is installed
     except ImportError:
         log.error("systemd waits for READY, but its Python module is missing; install python3-systemd")
         return lambda _: None
-    return daemon.notify  # type: ignore[no-any-return]  # systemd-python is untyped
+    notify: Callable[[str], object] = daemon.notify
+    return notify
 
 
 def _access(config: Config) -> Access:
-    return Access(owner_uids=frozenset(config.control.owners))
+    gid = _group(config.control.group)
+    return Access(
+        owner_uids=frozenset(config.control.owners),
+        owner_gids=frozenset() if gid is None else frozenset({gid}),
+    )
+
+
+def _group(name: str) -> int | None:
+    try:
+        return grp.getgrnam(name).gr_gid if name else None
+    except KeyError as error:
+        raise ConfigError(
+            f"control.group: there is no group {name!r} on this device", f"make it: groupadd --system {name}"
+        ) from error
 
 
 def _key_file(section: VaultSection) -> Path:
@@ -236,6 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run janusd from the command line and give its exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+    cv2.setLogLevel(0)  # what a decoder finds wrong with a picture is told to whoever sent it
     try:
         config = configuration.load(options.config)
         if options.check:

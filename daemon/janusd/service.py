@@ -302,7 +302,8 @@ class DoorService:
         feedback = opened.enrolment.offer(Probe(reason=Reason.NO_FACE))
         while not feedback.accepted and (remaining_s := end_s - time.monotonic()) > 0:
             with suppress(Empty):
-                feedback = opened.enrolment.offer(opened.probes.get(timeout=remaining_s))
+                feedback = opened.enrolment.offer(opened.probes.get(timeout=min(remaining_s, _BEAT_S)))
+            self._opened(token)  # raises when it was abandoned meanwhile
         return feedback
 
     def commit_enrolment(self, token: str) -> Person:

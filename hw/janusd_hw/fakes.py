@@ -70,8 +70,9 @@ class PaintedDetector:
         faces = []
         for x, y, width, height, area in boxes[1:]:
             if area > 400:
-                scale = np.array([width, height], np.float32) / 112
-                faces.append(Face(Box(x, y, width, height), TEMPLATE * scale + np.float32([x, y]), 1.0))
+                scale, corner = np.array([[width, height], [x, y]], np.float32)
+                landmarks_px = (TEMPLATE * scale / 112 + corner).astype(np.float32)
+                faces.append(Face(Box(x, y, width, height), landmarks_px, 1.0))
         return tuple(faces)
 
 
@@ -92,7 +93,8 @@ class PaintedEncoder:
         noise_seed = int.from_bytes(hashlib.sha256(tensor.tobytes()).digest()[:8])
         noise = np.random.default_rng(noise_seed).normal(size=_DIMENSIONS)
         mixed = person / np.linalg.norm(person) + 0.25 * noise / np.linalg.norm(noise)
-        return np.round(127 * mixed / np.linalg.norm(mixed)).astype(np.int8)[np.newaxis]
+        embedding: Tensor = np.round(127 * mixed / np.linalg.norm(mixed)).astype(np.int8)
+        return embedding[np.newaxis]
 
 
 def _colour(person: str) -> tuple[float, float, float]:

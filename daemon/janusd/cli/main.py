@@ -1,0 +1,188 @@
+"""janusctl's entry: the command line, its help, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from janusd import __version__
+from janusd.cli import verbs
+from janusd.cli.client import Client
+from janusd.cli.exits import MEANINGS, Exit, exit_of, problem
+from janusd.cli.remote import RemoteDoor
+from janusd.cli.when import parse_since
+from janusd.errors import JanusError
+from janusd.escape import escape
+
+DEFAULT_SOCKET = "/run/janus/control"
+
+Run: TypeAlias = Callable[[RemoteDoor, argparse.Namespace], Exit]
+"""A verb, ready to run."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; its exit code. argparse ends the process by itself for --help and usage errors."""
+    for stream in (sys.stdout, sys.stderr):  # a name this terminal cannot show must not end the program
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    args = make_parser().parse_args(arguments)
+    try:
+        with Client(args.socket) as client:
+            run: Run = args.run
+            return run(RemoteDoor(client), args)
+    except JanusError as e:
+        if args.json:
+            print(json.dumps(problem(e), indent=2))
+        return _complain(str(e), exit_of(e))
+    except verbs.Usage as e:
+        return _complain(str(e), Exit.USAGE)
+    except (KeyboardInterrupt, EOFError):
+        print(file=sys.stderr)  # the terminal's cursor stands behind ^C
+        what = "the enrolment was abandoned; nothing was stored" if args.verb == "enrol" else "interrupted"
+        return _complain(what, Exit.INTERRUPTED)
+    except BrokenPipeError:  # `janusctl log | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    socket = Path(os.environ.get("JANUS_SOCKET") or DEFAULT_SOCKET)
+    parser = argparse.ArgumentParser(
+        prog="janusctl",
+        description="Look after a door that janusd keeps: who may enter, who came, and whether it is well.",
+        epilog=_examples(
+            'janusctl enrol "Anna Berg" --live',
+            "janusctl watch",
+            "janusctl log --since today",
+            "janusctl doctor && echo all is well",
+        )
+        + "\n\nexit codes:\n"
+        + "\n".join(f"  {code:<3}  {meaning}" for code, meaning in MEANINGS.items())
+        + "\n\nThe socket is $JANUS_SOCKET, or else /run/janus/control; --socket wins over both."
+        "\nColour is left out where NO_COLOR is set or the output is no terminal.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"janusctl {__version__}")
+    parser.add_argument("--socket", type=Path, default=socket, metavar="PATH", help="janusd's control socket")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of words")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--socket", type=Path, default=argparse.SUPPRESS, metavar="PATH",
+                        help="janusd's control socket")  # fmt: skip
+    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS,
+                        help="print JSON instead of words")  # fmt: skip
+    table = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, run: Run, does: str, *examples: str, more: str = "") -> argparse.ArgumentParser:
+        added = table.add_parser(
+            name, help=does, parents=[common], description=f"{does[0].upper()}{does[1:]}.\n{more}".strip(),
+            epilog=_examples(*examples), formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        added.set_defaults(run=run)
+        return added
+
+    enrol = verb(
+        "enrol", _enrol, "teach the door a face",
+        'janusctl enrol "Anna Berg" --live',
+        'janusctl enrol bob --from-images ~/bob --hours "mon-fri 08:00-18:00"',
+        more="Nothing is stored unless it ends well: Ctrl-C, a lost connection or too few good\n"
+        "pictures leave the door as it was.",
+    )  # fmt: skip
+    enrol.add_argument("name", metavar="NAME", help="how the person is called in lists and logs")
+    source = enrol.add_mutually_exclusive_group(required=True)
+    source.add_argument("--from-images", type=Path, metavar="DIR",
+                        help="take the .jpg .png .webp files in DIR, one face each")  # fmt: skip
+    source.add_argument("--live", action="store_true", help="take pictures with the door's own camera")
+    enrol.add_argument("--hours", default="", metavar="HOURS",
+                       help="when they are welcome; always, if not given")  # fmt: skip
+    enrol.add_argument(
+        "--no-wait", action="store_true", help="with --live: do not wait for Enter before each"
+    )
+
+    verb("people", _ask(verbs.people), "list who is enrolled", "janusctl people", "janusctl people --json")
+
+    forget = verb(
+        "forget", _ask(verbs.forget), "remove somebody for good",
+        'janusctl forget "Anna Berg"', "janusctl forget bob --yes",
+    )  # fmt: skip
+    forget.add_argument("name", metavar="NAME", help="as janusctl people lists them")
+    forget.add_argument("--yes", action="store_true", help="do not ask first")
+
+    verb("status", _ask(verbs.status), "show how the door is", "janusctl status",
+         "janusctl status --json | jq .state")  # fmt: skip
+    verb("watch", _watch, "show each decision as it falls", "janusctl watch",
+         "janusctl watch --json | jq 'select(.unlocks)'",
+         more="Ctrl-C ends. Decisions that repeat are folded;\nwith --json each is one line.")  # fmt: skip
+
+    log = verb(
+        "log", _ask(verbs.log), "show who came in, and what was changed",
+        "janusctl log", "janusctl log --since today", 'janusctl log --since "2026-11-22 08:00" --limit 20',
+    )  # fmt: skip
+    log.add_argument("--since", type=_since, metavar="WHEN",
+                     help="30m, 2h, 3d, 1w, today, yesterday, 2026-11-22, '2026-11-22 08:00'")  # fmt: skip
+    log.add_argument("--limit", type=_count, default=50, metavar="N", help="the newest N lines (50)")
+
+    verb("doctor", _ask(verbs.doctor), "check the whole door and say what to do", "janusctl doctor",
+         "janusctl doctor --json", more="Ends with 5 when something fails.")  # fmt: skip
+    return parser
+
+
+def _ask(verb: Callable[[RemoteDoor, argparse.Namespace], verbs.Answer]) -> Run:
+    """A verb that asks once: its answer drawn, or as JSON (in ASCII: no name reaches a terminal raw)."""
+
+    def run(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+        answer = verb(door, args)
+        if args.json:
+            print(json.dumps(answer.value, indent=2, default=asdict))
+        else:
+            from janusd.cli import show  # noqa: PLC0415  # rich takes longer to import than --json to answer
+
+            show.draw(args.verb, answer.value)
+        return answer.exit
+
+    return run
+
+
+def _enrol(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    from janusd.cli.enrol import enrol  # noqa: PLC0415
+
+    return enrol(door, args)
+
+
+def _watch(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    from janusd.cli.watch import watch  # noqa: PLC0415
+
+    return watch(door, args)
+
+
+def _since(text: str) -> str:
+    try:
+        return parse_since(text, datetime.now().astimezone())
+    except (ValueError, OverflowError) as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:6]) <= 10_000:
+        raise argparse.ArgumentTypeError(f"cannot use {text!r}; give a number from 1 to 10000")
+    return int(text)
+
+
+def _examples(*lines: str) -> str:
+    return "examples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _complain(what: str, code: Exit) -> Exit:
+    print(f"janusctl: {escape(what, 500)}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""The verbs of the control socket, typed; each hands over to `door.Door`.
+
+`org.janusd.Door.varlink` beside this file is what asyncvarlink renders from the class below; a test keeps
+both equal. Annotations are read when the class is made, so this module does not postpone them (PEP 563).
+"""
+# ruff: noqa: N802  # Varlink methods begin with a capital letter
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import TypedDict
+
+from asyncvarlink import TypedVarlinkErrorReply, VarlinkInterface, varlinkmethod
+from asyncvarlink.serviceinterface import InvalidParameter
+
+from janusd.control.desk import Desk
+from janusd.control.picture import UnreadablePicture, decode_picture
+from janusd.door import Entry, Event, Feedback, Finding, Person, Status
+
+NAME = "org.janusd.Door"
+
+MAX_TEXT_CHARS = 1024
+"""Longer than any name, schedule, token or time; the door itself is stricter."""
+
+MAX_LIVE_TIMEOUT_S = 60.0
+MAX_ENTRIES = 10_000
+"""Log lines in one reply: about 2 MB."""
+
+
+class NotAllowed(TypedVarlinkErrorReply, interface=NAME):
+    """This user, or this connection, may not ask that verb."""
+
+    class Parameters:
+        """What travels."""
+
+        verb: str
+        uid: int
+        why: str
+
+
+class Failed(TypedVarlinkErrorReply, interface=NAME):
+    """The door refused or failed. kind is a class of janusd.errors, for example EnrolmentBusy."""
+
+    class Parameters:
+        """What travels."""
+
+        kind: str
+        what: str
+        remedy: str
+
+
+class InvalidImage(TypedVarlinkErrorReply, interface=NAME):
+    """The picture cannot be taken: not a JPEG, PNG or WebP file, damaged, or too large."""
+
+    class Parameters:
+        """What travels."""
+
+        what: str
+        remedy: str
+
+
+class Decision(TypedDict):
+    """One reply of Watch."""
+
+    event: Event
+    missed: int
+
+
+class DoorInterface(VarlinkInterface, name=NAME):
+    """Look after a door: who is enrolled, who came, and whether it is well.
+
+    An enrolment belongs to the connection that began it. Its token is worth nothing on another
+    connection, and when the connection ends without CommitEnrolment, nothing is stored.
+    """
+
+    errors = (NotAllowed, Failed, InvalidImage)
+
+    def __init__(self, desk: Desk, uid: int) -> None:
+        self._desk = desk
+        self._uid = uid
+
+    @varlinkmethod(return_parameter="status")
+    async def GetStatus(self) -> Status:
+        """How the door is right now."""
+        return await self._desk.ask(self._desk.door.status)
+
+    @varlinkmethod(return_parameter="people")
+    async def ListPeople(self) -> list[Person]:
+        """Who is enrolled, by name."""
+        return await self._desk.ask(self._desk.door.people)
+
+    @varlinkmethod(return_parameter="token")
+    async def BeginEnrolment(self, *, name: str, hours: str = "") -> str:
+        """Open the door's one enrolment.
+
+        hours is a schedule such as 'mon-fri 08:00-18:00, sat 09:00-13:00'; empty means always.
+        """
+        return await self._desk.begin(_text("name", name), _text("hours", hours))
+
+    @varlinkmethod(return_parameter="feedback")
+    async def AddImage(self, *, token: str, image: str) -> Feedback:
+        """Offer a picture as a sample: the base64 text of one JPEG, PNG or WebP file."""
+        self._own("AddImage", token)
+        try:
+            picture = await self._desk.ask(decode_picture, image)
+        except UnreadablePicture as e:
+            raise InvalidImage(what=e.what, remedy=e.remedy) from e
+        return await self._desk.ask(self._desk.door.add_image, token, picture)
+
+    @varlinkmethod(return_parameter="feedback")
+    async def AddLive(self, *, token: str, timeout_s: float) -> Feedback:
+        """Offer the next usable camera frame as a sample; waits for one up to timeout_s, at most 60."""
+        self._own("AddLive", token)
+        if not 0 <= timeout_s <= MAX_LIVE_TIMEOUT_S:
+            raise InvalidParameter(parameter="timeout_s")
+        return await self._desk.ask(self._desk.door.add_live, token, timeout_s)
+
+    @varlinkmethod(return_parameter="person")
+    async def CommitEnrolment(self, *, token: str) -> Person:
+        """Store the samples as one person, durably. On Failed the enrolment stays open for more samples."""
+        self._own("CommitEnrolment", token)
+        person = await self._desk.ask(self._desk.door.commit_enrolment, token)
+        self._desk.token = None
+        return person
+
+    @varlinkmethod
+    async def AbandonEnrolment(self, *, token: str) -> None:
+        """Drop the samples."""
+        self._own("AbandonEnrolment", token)
+        await self._desk.abandon()
+
+    @varlinkmethod
+    async def Forget(self, *, name: str) -> None:
+        """Remove a person from memory and disk; done when the reply comes."""
+        await self._desk.ask(self._desk.door.forget, _text("name", name))
+
+    @varlinkmethod(return_parameter="entries")
+    async def GetLog(self, *, since: str = "", limit: int = 100) -> list[Entry]:
+        """The newest entries of the door log at or after since (ISO 8601; empty for all), oldest first."""
+        if not 0 <= limit <= MAX_ENTRIES:
+            raise InvalidParameter(parameter="limit")
+        return await self._desk.ask(self._desk.door.log, _text("since", since), limit)
+
+    @varlinkmethod(return_parameter="findings")
+    async def Doctor(self) -> list[Finding]:
+        """Check what can be checked from inside."""
+        return await self._desk.ask(self._desk.door.doctor)
+
+    @varlinkmethod(delay_generator=False)
+    async def Watch(self) -> AsyncIterator[Decision]:
+        """Each decision as it falls, until the caller closes. Call it with 'more'.
+
+        missed counts decisions dropped before this one because the caller read too slowly. event.score is
+        null unless root asks.
+        """
+        queue = self._desk.watch()
+        while True:
+            event, missed = await queue.get()
+            if not self._desk.shows_scores:
+                event = replace(event, score=None)
+            yield {"event": event, "missed": missed}
+
+    def _own(self, verb: str, token: str) -> None:
+        if token != self._desk.token:
+            why = "this is not an enrolment that this connection began"
+            raise NotAllowed(verb=verb, uid=self._uid, why=why)
+
+
+def _text(parameter: str, value: str) -> str:
+    """The value, if it is text that UTF-8 can hold and no longer than anything meant for a door."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as e:  # a lone surrogate, "\ud800" in JSON
+        raise InvalidParameter(parameter=parameter) from e
+    if len(value) > MAX_TEXT_CHARS:
+        raise InvalidParameter(parameter=parameter)
+    return value

@@ -1,0 +1,102 @@
+"""Who is at the other end of a connection, and what they may ask.
+
+The credentials are the kernel's, frozen when the peer connected: a socket handed to another process, or a
+setuid afterwards, changes nothing, and a recycled process id is never looked up.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from janusd.errors import ControlError
+
+SO_PEERGROUPS = 59
+"""Not in Python's socket module; asm-generic/socket.h, Linux 4.13."""
+
+_MAX_GROUPS_BYTES = 1024
+"""What Python's getsockopt reads at most: 256 groups."""
+
+
+class Role(StrEnum):
+    """What a peer is to the door. Later roles (operator, resident, sensor) become further members."""
+
+    ROOT = "root"
+    """root, or the daemon's own user; may also see match scores."""
+    OWNER = "owner"
+    """A user, or a member of a group, that the configuration names."""
+
+
+VERBS: Mapping[str, frozenset[Role]] = {
+    verb: frozenset({Role.ROOT, Role.OWNER})
+    for verb in (
+        "GetStatus",
+        "ListPeople",
+        "BeginEnrolment",
+        "AddImage",
+        "AddLive",
+        "CommitEnrolment",
+        "AbandonEnrolment",
+        "Forget",
+        "GetLog",
+        "Doctor",
+        "Watch",
+    )
+}
+"""Verb -> the roles that may ask it. A verb that is not listed may be asked by nobody."""
+
+ADMIN_ACTS = frozenset({"BeginEnrolment", "CommitEnrolment", "Forget"})
+"""Verbs that change who may enter; each request is logged with the user who made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The process at the other end, as it was when it connected."""
+
+    pid: int
+    """For the log only; it may have been recycled since."""
+    uid: int
+    gids: frozenset[int]
+    """Primary and supplementary groups."""
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> Peer:
+        """Ask the kernel. Raises ControlError where it will not say."""
+        try:
+            credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            pid, uid, gid = struct.unpack("3i", credentials)
+            packed = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, _MAX_GROUPS_BYTES)
+        except OSError as e:
+            raise ControlError(f"cannot tell who connected to the control socket: {e}") from e
+        groups = struct.unpack(f"{len(packed) // 4}I", packed)
+        return cls(pid, uid, frozenset({gid, *groups}))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Which users are what to this door. Asked again at every request."""
+
+    owner_uids: frozenset[int] = frozenset()
+    owner_gids: frozenset[int] = frozenset()
+    daemon_uid: int = field(default_factory=os.geteuid)
+
+    def roles(self, peer: Peer) -> frozenset[Role]:
+        """What that user is; an empty set for a stranger."""
+        roles = set()
+        if peer.uid in (0, self.daemon_uid):
+            roles.add(Role.ROOT)
+        if peer.uid in self.owner_uids or peer.gids & self.owner_gids:
+            roles.add(Role.OWNER)
+        return frozenset(roles)
+
+    def allows(self, verb: str, peer: Peer) -> bool:
+        """Whether that user may ask that verb."""
+        return bool(self.roles(peer) & VERBS.get(verb, frozenset()))
+
+    def shows_scores(self, peer: Peer) -> bool:
+        """Whether match scores are shown: only to root, for a score tells an attacker how near they are."""
+        return Role.ROOT in self.roles(peer)

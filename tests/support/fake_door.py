@@ -1,0 +1,198 @@
+"""A `Door` without camera, networks or vault. It remembers what was asked of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from janusd.core.reason import Reason
+from janusd.core.schedule import Schedule
+from janusd.core.types import Image
+from janusd.door import Entry, Event, Feedback, Finding, Person, Status
+from janusd.errors import EnrolmentBusy, EnrolmentRefused, PersonExists, PersonNotFound
+
+HINTS = {
+    "good": "Good.",
+    "another_person": "This looks like somebody else than before.",
+    "duplicate_view": "Turn your head a little.",
+    **{reason.value: reason.hint for reason in Reason},
+}
+
+STATUS = Status(
+    version="0.1.0",
+    state="watching",
+    people=2,
+    templates=9,
+    is_released=False,
+    camera="replay street",
+    latch="simulated",
+    detector="mtcnn",
+    encoder="janus-s112",
+    accelerator="ai-edge-litert, 1 thread",
+    key_source="key file",
+    threshold=0.412,
+    promise="one false unlock in 10 years with 2 people and 200 tries a day",
+    frames=12345,
+    idle_frames=11800,
+    unlocks=17,
+    refusals=4,
+    uptime_s=93784.0,
+    locked_out_for_s=0.0,
+)
+
+WELL = [
+    Finding("camera", "ok", "640 x 480 at 29.8 frames a second", ""),
+    Finding("model", "ok", "janus-s112 is the released one", ""),
+    Finding("key", "warn", "the key is a file on this disk", "seal it to the board: janusctl setup"),
+]
+ILL = [*WELL, Finding("clock", "fail", "never set since boot", "start systemd-timesyncd")]
+
+ENTRIES = [
+    Entry(1, "2026-11-21T06:58:00+00:00", "started", "", "", "janusd 0.1.0"),
+    Entry(2, "2026-11-21T07:02:11+00:00", "enrolled", "", "Anna Berg", "5 samples"),
+    Entry(3, "2026-11-21T07:14:40+00:00", "decision", "matched", "Anna Berg", ""),
+    Entry(4, "2026-11-21T09:31:05+00:00", "decision", "unknown", "", ""),
+    Entry(5, "2026-11-21T09:40:00+00:00", "fault", "", "", "the camera went away"),
+]
+
+EVENT = Event(
+    at="2026-11-21T07:14:40.120+00:00",
+    sequence=512,
+    reason="matched",
+    unlocks=True,
+    name="Anna Berg",
+    score=0.74,
+    hint="Welcome.",
+    stage_ms={"detect": 21.4, "align": 0.6, "embed": 12.9, "match": 0.1},
+)
+
+
+@dataclass
+class Open:
+    """The enrolment under way."""
+
+    token: str
+    person: Person
+    pictures: list[bytes]
+
+
+class FakeDoor:
+    """Fulfils `janusd.door.Door`. A picture's mean luma decides: dark, bright or good; twins count once."""
+
+    least, wanted = 3, 5
+
+    def __init__(self, people: Iterable[Person] = (), live: Iterable[str] = ()) -> None:
+        self.asked: list[tuple[object, ...]] = []
+        self.enrolled = {person.name: person for person in people}
+        self.current = STATUS
+        self.entries = list(ENTRIES)
+        self.findings = list(WELL)
+        self.live = list(live)
+        """What the next `add_live` calls say; beyond the end they wait for their time, or for abandonment."""
+        self.open: Open | None = None
+        self.abandoned = threading.Event()
+        self.listeners: list[Callable[[Event], None]] = []
+        self.pause: threading.Event | None = None
+        """While set and not `is_set()`, `doctor` waits for it."""
+        self._lock = threading.Lock()
+
+    def status(self) -> Status:
+        self.asked.append(("status",))
+        return replace(self.current, people=len(self.enrolled))
+
+    def people(self) -> list[Person]:
+        self.asked.append(("people",))
+        return [self.enrolled[name] for name in sorted(self.enrolled)]
+
+    def begin_enrolment(self, name: str, hours: str) -> str:
+        self.asked.append(("begin", name, hours))
+        with self._lock:
+            if self.open is not None:
+                raise EnrolmentBusy(f"{self.open.person.name} is being enrolled", "try again when done")
+            if name in self.enrolled:
+                raise PersonExists(f"{name} is enrolled already", "forget them first, or choose another name")
+            try:
+                Schedule.parse(hours)
+            except ValueError as e:
+                raise EnrolmentRefused(str(e)) from e
+            self.abandoned.clear()
+            person = Person(name, "2026-11-22T06:40:00+00:00", 0, hours)
+            self.open = Open(f"token-{len(self.asked)}", person, [])
+            return self.open.token
+
+    def add_image(self, token: str, image: Image) -> Feedback:
+        self.asked.append(("add_image", image.shape, image.dtype, tuple(int(v) for v in image[0, 0])))
+        luma = float(np.mean(image))
+        if luma < 40:
+            return self._feedback(token, "too_dark")
+        if luma > 220:
+            return self._feedback(token, "too_bright")
+        return self._feedback(token, "good", image.tobytes())
+
+    def add_live(self, token: str, timeout_s: float) -> Feedback:
+        self.asked.append(("add_live", timeout_s))
+        if not self.live:
+            self.abandoned.wait(timeout_s)
+            return self._feedback(token, "no_face")
+        return self._feedback(token, self.live.pop(0), str(len(self.live)).encode())
+
+    def commit_enrolment(self, token: str) -> Person:
+        self.asked.append(("commit",))
+        opened = self._opened(token)
+        if len(opened.pictures) < self.least:
+            raise EnrolmentRefused(
+                f"{len(opened.pictures)} of at least {self.least} usable samples of {opened.person.name}",
+                "add clear pictures of the face from slightly different sides",
+            )
+        person = replace(opened.person, samples=len(opened.pictures))
+        self.enrolled[person.name] = person
+        self.open = None
+        return person
+
+    def abandon_enrolment(self, token: str) -> None:
+        self.asked.append(("abandon",))
+        if self.open is not None and self.open.token == token:
+            self.open = None
+            self.abandoned.set()
+
+    def forget(self, name: str) -> None:
+        self.asked.append(("forget", name))
+        if name not in self.enrolled:
+            raise PersonNotFound(f"nobody called {name} is enrolled", "janusctl people lists who is")
+        del self.enrolled[name]
+
+    def log(self, since: str, limit: int) -> list[Entry]:
+        self.asked.append(("log", since, limit))
+        return [entry for entry in self.entries if entry.at >= since][-limit:]
+
+    def doctor(self) -> list[Finding]:
+        self.asked.append(("doctor",))
+        if self.pause is not None:
+            self.pause.wait(10)
+        return self.findings
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def decide(self, event: Event = EVENT, times: int = 1) -> None:
+        """Publish a decision as the vision thread would."""
+        for _ in range(times):
+            for listener in tuple(self.listeners):
+                listener(event)
+
+    def _opened(self, token: str) -> Open:
+        if self.open is None or self.open.token != token:
+            raise EnrolmentRefused("this enrolment is no longer open", "begin again")
+        return self.open
+
+    def _feedback(self, token: str, reason: str, picture: bytes = b"") -> Feedback:
+        pictures = self._opened(token).pictures
+        if reason == "good" and picture in pictures:
+            reason = "duplicate_view"
+        if reason == "good":
+            pictures.append(picture)
+        return Feedback(reason == "good", reason, HINTS[reason], len(pictures), self.wanted)
