@@ -1,0 +1,1 @@
+"""Drivers for the hardware a door may have, and the fakes that stand in for it."""

@@ -1,0 +1,110 @@
+"""What the daemon's command line does before there is a door to watch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from janusd import config as configuration
+from janusd import main as composition
+from janusd.config import CameraSection, Config, ControlSection, LatchSection, VaultSection
+from janusd.errors import CameraError, ConfigError, KeyUnavailable, LatchError
+from janusd.vault.keys import CredentialKey, FileKey
+
+
+def written(folder: Path, more: str = "") -> Path:
+    (folder / "machine-id").write_text(f"{7:032x}\n")
+    path = folder / "janus.toml"
+    path.write_text(
+        f'[vault]\ndirectory = "{folder}/state"\nkey = "file"\nmachine_id = "{folder}/machine-id"\n{more}'
+    )
+    return path
+
+
+def test_check_accepts_a_good_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert composition.main(["--config", str(written(tmp_path)), "--check"]) == 0
+    assert "good" in capsys.readouterr().out
+
+
+def test_check_names_what_is_wrong_and_exits_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "[latch]\nhold_s = 900\n")
+    assert composition.main(["--config", str(path), "--check"]) == 78
+    assert "latch.hold_s: must be a number from 0.2 to 30, not 900" in capsys.readouterr().err
+
+
+def test_prepare_makes_key_and_vault_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path)
+    assert composition.main(["--config", str(path), "--prepare"]) == 0
+    assert "made key" in capsys.readouterr().out
+    key = tmp_path / "state" / "key"
+    before = key.read_bytes()
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert composition.main(["--config", str(path), "--prepare"]) == 0
+    assert "everything was there already" in capsys.readouterr().out
+    assert key.read_bytes() == before
+
+
+def test_without_a_vault_the_daemon_says_how_to_make_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, f'[control]\nsocket = "{tmp_path}/control"\n')
+    composition.main(["--config", str(path), "--prepare"])
+    (tmp_path / "state" / "vault.db").unlink()
+    capsys.readouterr()
+    assert composition.main(["--config", str(path)]) == 1
+    assert "vault" in capsys.readouterr().err
+
+
+def test_the_key_comes_from_the_credentials_that_systemd_gave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = VaultSection(key="credential")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(KeyUnavailable, match="start janusd from its unit"):
+        composition.key_source(section)
+    (tmp_path / "janus-key").write_bytes(bytes(range(32)))
+    (tmp_path / "janus-key").chmod(0o400)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    source = composition.key_source(section)
+    assert isinstance(source, CredentialKey)
+    assert source.key() == bytes(range(32))
+
+
+def test_a_key_file_may_lie_elsewhere() -> None:
+    source = composition.key_source(VaultSection(key="file", key_file="/somewhere/else"))
+    assert isinstance(source, FileKey)
+    assert "/somewhere/else" in source.name
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        CameraSection(driver="replay", path="/nowhere"),
+        CameraSection(driver="picamera2"),
+    ],
+)
+def test_a_camera_that_is_not_there_is_named_with_a_remedy(section: CameraSection) -> None:
+    with pytest.raises(CameraError, match=";"):
+        composition.open_camera(section)
+
+
+def test_a_v4l2_camera_that_is_not_there_fails_at_its_first_frame() -> None:
+    camera = composition.open_camera(CameraSection(driver="opencv", device="/dev/video-none"))
+    with pytest.raises(CameraError, match="video-none"):
+        next(iter(camera.frames()))
+
+
+def test_a_gpio_chip_that_is_not_there_is_named() -> None:
+    with pytest.raises(LatchError, match="gpiochip-none"):
+        composition.open_latch(LatchSection(driver="gpiod", chip="/dev/gpiochip-none"))
+
+
+def test_a_group_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match="no-such-group"):
+        composition._access(Config(control=ControlSection(group="no-such-group")))
+    assert composition._access(Config(control=ControlSection(group="root"))).owner_gids == {0}
+
+
+def test_the_default_configuration_path_is_the_documented_one() -> None:
+    assert str(configuration.DEFAULT_PATH) == "/etc/janus/janus.toml"
