@@ -113,6 +113,11 @@ def prepare(config: Config) -> list[str]:
 
 def compose(config: Config) -> DoorService:
     """Put a door together. Raises JanusError, and leaves nothing open then."""
+    if not _vault_path(config.vault).exists():
+        raise InstallerError(
+            f"there is no vault at {_vault_path(config.vault)}",
+            "make one: janusd --prepare --config FILE; a vault that was there and is gone means lost people",
+        )
     cv2.setNumThreads(config.model.threads)
     source = key_source(config.vault)
     pipeline = open_pipeline(config.model)
@@ -255,7 +260,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run janusd from the command line and give its exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
-    cv2.setLogLevel(0)  # what a decoder finds wrong with a picture is told to whoever sent it
+    # What a decoder finds wrong with a picture is told to whoever sent it, not to the service's log.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         config = configuration.load(options.config)
         if options.check:
