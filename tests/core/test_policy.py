@@ -226,3 +226,7 @@ def test_no_unlock_without_that_many_agreeing_frames_since_the_last_contradictio
 @given(st.text(alphabet="st.2~", max_size=120))
 def test_strangers_never_open_whatever_they_do(script: str) -> None:
     assert not any(decision.unlocks for decision in play(script)[1])
+
+
+def test_every_reason_has_words_for_the_resident_and_the_owner() -> None:
+    assert all(reason.hint and reason.explanation for reason in Reason)

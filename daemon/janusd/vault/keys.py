@@ -33,7 +33,7 @@ class FileKey:
 
     def key(self) -> bytes:
         """The file's 32 bytes. Raises KeyUnavailable."""
-        return _read_key(self.path, GROUP_AND_OTHERS, "make one with janusctl setup, or restore it")
+        return _read_key(self.path, GROUP_AND_OTHERS, "make one with janusd --prepare, or restore it")
 
 
 @dataclass(frozen=True, slots=True)
