@@ -98,8 +98,13 @@ class Pipeline:
         return Evidence(frame.captured_s, best=best, second=second), timed
 
     def _encode(self, crop: Crop) -> Embedding:
-        raw = self.encoder.run(embed.to_tensor(crop, self.spec.input))
-        return embed.from_tensor(raw, self.spec.output)
+        views = (crop, crop[:, ::-1]) if self.spec.mirrored else (crop,)
+        return embed.combine(
+            [
+                embed.from_tensor(self.encoder.run(embed.to_tensor(view, self.spec.input)), self.spec.output)
+                for view in views
+            ]
+        )
 
 
 def _enlarged(face: Face, factor: float) -> Face:

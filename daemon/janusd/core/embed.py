@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from janusd.core.manifest import TensorSpec
@@ -19,14 +21,21 @@ def to_tensor(crop: Crop, spec: TensorSpec) -> Tensor:
 
 def from_tensor(raw: Tensor, spec: TensorSpec) -> Embedding:
     """The unit vector behind an encoder's int8 output (1, D)."""
-    real = (raw.reshape(-1).astype(np.float32) - spec.zero_point) * np.float32(spec.scale)
-    norm = float(np.linalg.norm(real))
-    if norm == 0.0:  # a dead output resembles nobody: any unit vector would lie, so all zeros it is
-        return real
-    return real / np.float32(norm)
+    return _unit((raw.reshape(-1).astype(np.float32) - spec.zero_point) * np.float32(spec.scale))
+
+
+def combine(embeddings: Sequence[Embedding]) -> Embedding:
+    """The unit vector between embeddings of several views of one face."""
+    return embeddings[0] if len(embeddings) == 1 else _unit(np.sum(embeddings, axis=0, dtype=np.float32))
 
 
 def quantization_table(spec: TensorSpec) -> Tensor:
     """(256,) int8: the tensor value of each pixel value, rounded half to even and saturated."""
     real = (np.arange(256, dtype=np.float64) - _PIXEL_ZERO) / _PIXEL_SCALE
     return np.clip(np.round(real / spec.scale) + spec.zero_point, -128, 127).astype(np.int8)
+
+
+def _unit(vector: Embedding) -> Embedding:
+    norm = np.float32(np.linalg.norm(vector))
+    # A dead output resembles nobody: any unit vector would lie, so all zeros it is.
+    return vector / norm if norm > 0 else vector
