@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(stderr=options.json, highlight=False)
     people = album()
-    visits = street(options.seed, people)
+    visits = street(options.seed, people)[: options.visits]
     with tempfile.TemporaryDirectory(prefix="janusd-demo-") as scratch:
         door = RunningDoor(Path(scratch) / "door", fps=FPS)
         console.rule("[bold]1. Three residents are enrolled")
@@ -140,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status 0 when every visit came out right: residents let in, everybody else kept out.",
     )
     parser.add_argument("--seed", type=int, default=0, help="another street (default: %(default)s)")
+    parser.add_argument("--visits", type=int, metavar="N", help="only the first N of the street's visits")
     parser.add_argument(
         "--json", action="store_true", help="print the figures as JSON; the story goes to stderr"
     )

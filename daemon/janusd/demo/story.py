@@ -63,8 +63,9 @@ class Outcome:
     @property
     def is_wrong_unlock(self) -> bool:
         """The one thing that must never happen."""
-        opened = self.unlocked_for or bool(self.pulses)
-        return bool(opened) and self.unlocked_for != (self.visit.person or "")
+        opened_for = {event.name for event in self.events if event.unlocks}
+        opened_for |= {pulse.why.removeprefix("matched ") for pulse in self.pulses}
+        return not opened_for <= {self.visit.person}
 
 
 def enrol(door: RunningDoor, person: Person, hours: str = "") -> Iterator[Feedback]:
