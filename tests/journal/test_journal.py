@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import multiprocessing
 import random
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from janusd.errors import InstallerError, JanusError, JournalBroken, KeyUnavaila
 from janusd.journal import LONGEST_TEXT, Journal, line
 from janusd.vault import database
 from janusd.vault.keys import FileKey, create_key_file
+from support.damage import run_sql
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=timezone(timedelta(hours=1)))
 HOSTILE = 'x"\n#9 2026-11-22 decision matched name="Mallory\x1b[2J\u202e\u2028\\'
@@ -153,20 +153,7 @@ def edit(journal: Journal, path: Path) -> Callable[[str], None]:
         journal.append("decision", "matched", name="Ada", note=str(i), at=NOON + timedelta(minutes=i))
     journal.close()
 
-    def run(script: str) -> None:
-        connection = sqlite3.connect(path)
-        connection.create_function("flip", 2, flip)
-        connection.executescript(script)
-        connection.close()
-
-    return run
-
-
-def flip(blob: bytes, bit: int) -> bytes:
-    changed = bytearray(blob)
-    bit %= 8 * len(changed)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
+    return lambda script: run_sql(path, script)
 
 
 def complaint(path: Path, key: FileKey) -> str:

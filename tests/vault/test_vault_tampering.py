@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from vault_kit import DEVICE, MODEL, embeddings, new_key
 from janusd.errors import JanusError, VaultDamaged, VaultLocked
 from janusd.vault.keys import FileKey
 from janusd.vault.store import StoredPerson, Vault
+from support.damage import run_sql
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 Edit = Callable[[str], None]
@@ -35,20 +35,7 @@ def people(vault: Vault) -> list[StoredPerson]:
 
 @pytest.fixture
 def edit(path: Path, people: list[StoredPerson]) -> Edit:
-    def run(script: str) -> None:
-        connection = sqlite3.connect(path)
-        connection.create_function("flip", 2, flip)
-        connection.executescript(script)
-        connection.close()
-
-    return run
-
-
-def flip(blob: bytes, bit: int) -> bytes:
-    changed = bytearray(blob)
-    bit %= 8 * len(changed)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
+    return lambda script: run_sql(path, script)
 
 
 def damage(path: Path, key: FileKey) -> str:

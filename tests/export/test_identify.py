@@ -1,0 +1,119 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from janusd.core.manifest import Calibration, Encoder, Manifest, Tail, TensorSpec, Threshold
+from janusd_export import evaluate, identify
+from janusd_export.device import Embedded
+from janusd_export.errors import ExportError
+from janusd_export.photos import Photo
+from janusd_export.release import write_manifest
+
+
+@pytest.fixture
+def models_dir(tmp_path):
+    """A model directory whose impostors score below 0.5 in 99 of 100 comparisons."""
+    (tmp_path / "tiny.tflite").write_bytes(b"not run here")
+    calibration = Calibration(
+        "made up",
+        1000,
+        10,
+        (Threshold(0.1, 0.3, 0.3, 0.3), Threshold(0.01, 0.5, 0.5, 0.5)),
+        Tail(0.3, 0.1, 0.0, 0.1),
+    )
+    spec = TensorSpec((1, 3), 0.1, 0)
+    digest = hashlib.sha256(b"not run here").hexdigest()
+    encoder = Encoder("tiny", "tiny.tflite", digest, "1", spec, spec, "arcface-112", "none", calibration)
+    write_manifest(tmp_path, Manifest(1, encoder))
+    return tmp_path
+
+
+def photo(person, name):
+    return Photo(person, name, Path("unread"))
+
+
+def embedded(*rows):
+    """Rows of (photo, vector or None where no face was found)."""
+    vectors = [np.zeros(3) if v is None else np.array(v, float) / np.linalg.norm(v) for _, v in rows]
+    found = np.array([v is not None for _, v in rows])
+    return Embedded(tuple(p for p, _ in rows), np.array(vectors, np.float32), found)
+
+
+def test_each_way_to_go_wrong_is_counted_once(models_dir):
+    gallery = (photo("ann", "a1"), photo("ben", "b1"))
+    shown = [
+        (photo("ann", "a2"), [1, 0.1, 0]),  # right
+        (photo("ann", "a3"), [0.3, 0, 1]),  # too unlike
+        (photo("ben", "b2"), [1, 0.2, 0]),  # taken for ann
+        (photo("ben", "b3"), None),  # missed
+        (photo("cyd", "c1"), [0, 0, 1]),  # a stranger, refused
+        (photo("dee", "d1"), [0, 1, 0.3]),  # a stranger, let in
+    ]
+    seen = embedded((gallery[0], [1, 0, 0]), (gallery[1], [0, 1, 0]), *shown)
+    plan = identify.Plan(gallery, tuple(p for p, _ in shown))
+    found = identify.report(plan, seen, models_dir, fpir_targets=[0.0199])
+    (row,) = found.thresholds
+    assert row.threshold == pytest.approx(0.5, abs=0.01)  # FPIR 1.99 % of two people is FMR 1 %
+    assert (row.fnir.hits, row.fnir.trials, row.wrong_person) == (3, 4, 1)
+    assert (row.fpir.hits, row.fpir.trials) == (1, 2)
+    assert (found.rank_1.hits, found.missed_probes, found.enrolled) == (2, 1, 2)
+
+
+def test_a_person_whose_photo_shows_no_face_is_named_and_never_recognised(models_dir):
+    gallery = (photo("ann", "a1"), photo("ben", "b1"))
+    seen = embedded((gallery[0], [1, 0, 0]), (gallery[1], None), (photo("ben", "b2"), [0, 1, 0]))
+    found = identify.report(identify.Plan(gallery, (photo("ben", "b2"),)), seen, models_dir, [0.01])
+    assert found.not_enrolled == ["ben"]
+    assert found.thresholds[0].fnir.hits == 1
+
+
+def make_tree(folder, counts):
+    for person, count in counts.items():
+        (folder / person).mkdir(parents=True)
+        for number in range(count):
+            (folder / person / f"{person}_{number}.jpg").write_bytes(f"{person}{number}".encode())
+    return folder
+
+
+def test_a_drawn_door_is_the_same_for_the_same_seed_and_never_shows_an_enrolled_photo(tmp_path):
+    tree = make_tree(tmp_path, {f"p{i:02}": 1 + i % 4 for i in range(40)})
+    plan = identify.plan_lfw(tree, people=5, probes=20, seed=3)
+    assert plan == identify.plan_lfw(tree, people=5, probes=20, seed=3)
+    assert plan != identify.plan_lfw(tree, people=5, probes=20, seed=4)
+    assert len(plan.gallery) == len({p.person for p in plan.gallery}) == 5
+    assert len(plan.probes) == 20
+    assert not set(plan.gallery) & set(plan.probes)
+    residents = {p.person for p in plan.gallery}
+    strangers = [p.person for p in plan.probes if p.person not in residents]
+    assert len(strangers) == len(set(strangers)) >= 10
+
+
+def test_more_people_than_the_collection_has_are_refused(tmp_path):
+    tree = make_tree(tmp_path, {"ann": 2, "ben": 1})
+    with pytest.raises(ExportError, match="1 people with two photos, fewer than the 5"):
+        identify.plan_lfw(tree, people=5, probes=2, seed=0)
+
+
+def test_the_first_photo_of_each_person_is_enrolled_and_not_shown_again(tmp_path):
+    tree = make_tree(tmp_path, {"ann": 3, "ben": 1})
+    plan = identify.plan_collections(tree, tree)
+    assert [p.name for p in plan.gallery] == ["ann_0", "ben_0"]
+    assert [p.name for p in plan.probes] == ["ann_1", "ann_2"]
+
+
+def test_a_pair_with_a_missed_face_never_matches():
+    photos = [photo(f"p{i}", f"p{i}") for i in range(40)]
+    pairs = [evaluate.Pair(f"p{i}", f"p{i + 1}", i % 2 == 0) for i in range(0, 39)]
+    vectors = [None if i == 0 else [1, i % 3, 0] for i in range(40)]
+    found = evaluate.report(pairs, embedded(*zip(photos, vectors, strict=True)))
+    assert found.missed_photos == found.missed_pairs == 1
+    assert found.genuine + found.impostor == 39
+
+
+def test_a_pairs_file_says_which_line_is_wrong(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("image_a,image_b,same\na,b,1\na,c,yes\n")
+    with pytest.raises(ExportError, match="after 1 pairs"):
+        evaluate.read_pairs(path)

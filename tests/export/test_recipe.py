@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+import janusd_export
+from janusd_export import recipe
+from janusd_export.errors import ExportError
+from janusd_export.main import main
+
+RECIPES = sorted((Path(janusd_export.__file__).parent / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_recipe_of_the_house_is_read(path):
+    assert recipe.load(path).schedule.batch > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("batch =", "bach ="), "bach"),
+        (("seed = 2", "seed = 'x' #"), "seed"),
+        (("landmark_px", "landmark_pixels"), "landmark_pixels"),
+        (("[losses]", "[losses"), r"first\.toml"),
+    ],
+)
+def test_a_wrong_key_is_named_and_not_ignored(tmp_path, change, complaint):
+    text = RECIPES[0].read_text()
+    assert change[0] in text
+    path = tmp_path / "first.toml"
+    path.write_text(text.replace(*change))
+    with pytest.raises(ExportError, match=complaint):
+        recipe.load(path)
+
+
+def test_a_missing_recipe_is_one_line_and_no_traceback(capsys, tmp_path):
+    assert main(["calibrate", str(tmp_path / "no.toml"), "--cache", "c", "--models", "m"]) == 1
+    assert capsys.readouterr().err.startswith("janus-export: cannot read the recipe")
+
+
+def test_identify_without_photographs_says_what_to_give(capsys):
+    assert main(["identify"]) == 1
+    assert "give --gallery and --probes, or --lfw" in capsys.readouterr().err
