@@ -41,9 +41,9 @@ format: $(READY) ## let ruff put things in order
 bench: $(READY) ## frame to decision, stage by stage, on this machine
 	@$(BIN)/python -m janusd.demo.bench
 
-test-tflite-runtime: ## the same model under the older tflite-runtime (needs Python 3.11)
+test-tflite-runtime: ## our models under the older tflite-runtime, beside ai-edge-litert (Python 3.11)
 	@bash tests/setup.sh python3.11 .venv-tflite-runtime tflite-runtime
-	.venv-tflite-runtime/bin/pytest tests/hw/test_litert.py tests/test_scenarios.py
+	.venv-tflite-runtime/bin/pytest -rP tests/hw/test_runtimes.py tests/hw/test_litert.py
 
 setup-export: $(READY) ## add torch and friends to .venv, to train and compile networks (large)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[export]'

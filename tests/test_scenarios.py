@@ -252,6 +252,18 @@ def test_an_enrolled_face_is_refused_under_another_name(enrolled: RunningDoor) -
             remote.commit_enrolment(token)
 
 
+def test_sigterm_in_the_middle_of_a_pulse_locks_the_door_and_ends_cleanly(tmp_path: Path) -> None:
+    door = RunningDoor(tmp_path / "door", fps=FPS, hold_s=20.0)
+    with door:
+        list(enrol(door, RESIDENTS[0]))
+        stand(door, RESIDENTS[0])
+        wait_until(lambda: len(door.pulses()) == 1)
+        assert door.pulses()[0].held_s is None
+        assert door.stop() == 0
+    assert door.pulses()[0].held_s is not None
+    assert "Traceback" not in door.log.read_text()
+
+
 def test_systemd_is_told_ready_status_watchdog_and_stopping(tmp_path: Path) -> None:
     pytest.importorskip("systemd.daemon", reason="systemd-python is not installed: nothing to notify with")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:

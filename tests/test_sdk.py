@@ -113,3 +113,15 @@ def test_files_that_are_no_pictures_are_named(tmp_path: Path) -> None:
 def test_a_folder_without_models_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"manifest\.json: cannot be read"):
         sdk.load_models(tmp_path)
+
+
+def test_the_program_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    program = readme.partition("```python\n")[2].partition("```")[0]
+    views = RESIDENTS[0].enrol
+    for name, view in (("ada.jpg", views[0]), ("somebody.jpg", views[1])):
+        (tmp_path / name).write_bytes(view.path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    told: dict[str, object] = {}
+    exec(compile(program, "README.md", "exec"), told)
+    assert told["found"].person == "ada"  # type: ignore[attr-defined]
