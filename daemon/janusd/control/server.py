@@ -61,6 +61,7 @@ class ControlServer:
         # One call a connection, and one to abandon an enrolment while such a call still waits for a face.
         self._threads = ThreadPoolExecutor(max_connections + 1, thread_name_prefix="control")
         self._sessions: dict[asyncio.Task[None], Wire] = {}
+        self._is_closed = False
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -77,6 +78,7 @@ class ControlServer:
 
     async def close(self) -> None:
         """End all connections, abandon what they had begun, and remove the socket file."""
+        self._is_closed = True
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -94,6 +96,9 @@ class ControlServer:
 
     def _connected(self, wire: Wire) -> None:
         """Let a connection in or not; nothing has been read from it."""
+        if self._is_closed:  # it was accepted just before the door closed
+            wire.abort()
+            return
         try:
             peer = Peer.of(wire.socket)
         except ControlError as e:
