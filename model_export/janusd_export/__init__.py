@@ -1,0 +1,1 @@
+"""Train, distil, quantize and measure janusd's networks. Offline: a door never imports this."""

@@ -1,0 +1,102 @@
+"""A collection of photographs, one folder a person, as a folder tree, a tar, or a folder of tars.
+
+    DIR/PERSON/*.webp|jpg|jpeg|png|bmp
+    FILE.tar with the same inside
+    DIR/*.tar, each with the same inside; together one collection
+
+Trust boundary: anything may be in there. A shard that is cut off, a file that is no picture and an empty
+folder end in an ExportError that names them; nothing is skipped silently.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from janusd.core.types import Image
+from janusd_export.errors import ExportError
+
+ENDINGS = (".webp", ".jpg", ".jpeg", ".png", ".bmp")
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photograph and where its bytes are."""
+
+    person: str
+    """The folder's name."""
+    name: str
+    """The file's name without its ending."""
+    path: Path
+    """The picture, or the tar that holds it."""
+    offset: int = -1
+    """Where the picture starts in the tar; -1: the file is the picture."""
+    size: int = 0
+
+    def read(self) -> bytes:
+        """The file's bytes. Raises ExportError."""
+        try:
+            if self.offset < 0:
+                return self.path.read_bytes()
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                return file.read(self.size)
+        except OSError as error:
+            raise ExportError(f"cannot read {self.path}: {error.strerror}") from error
+
+
+def open_photos(place: Path) -> tuple[Photo, ...]:
+    """All photographs of a collection, sorted by person and name. Raises ExportError."""
+    if place.is_file():
+        found = _of_tar(place)
+    elif place.is_dir():
+        tars = sorted(place.glob("*.tar"))
+        found = [photo for tar in tars for photo in _of_tar(tar)] if tars else _of_tree(place)
+    else:
+        raise ExportError(
+            f"{place} does not exist: give a folder of PERSON/*.jpg, or a .tar of such a folder"
+        )
+    if not found:
+        raise ExportError(
+            f"{place} holds no photographs ({', '.join(ENDINGS)}) in folders named after people"
+        )
+    return tuple(sorted(found, key=lambda photo: (photo.person, photo.name)))
+
+
+def decode(coded: bytes, name: str) -> Image:
+    """The picture as RGB. Raises ExportError naming it."""
+    pixels = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR_BGR) if coded else None
+    if pixels is None:
+        raise ExportError(f"{name} is not a readable picture: remove it or replace it")
+    return np.ascontiguousarray(pixels[:, :, ::-1]).astype(np.uint8, copy=False)
+
+
+def _of_tree(place: Path) -> list[Photo]:
+    return [
+        Photo(file.parent.name, file.stem, file)
+        for folder in sorted(place.iterdir())
+        if folder.is_dir()
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in ENDINGS
+    ]
+
+
+def _of_tar(tar: Path) -> list[Photo]:
+    found = []
+    try:
+        length = tar.stat().st_size
+        with tarfile.open(tar, "r:") as archive:
+            for member in archive:
+                path = PurePosixPath(member.name)
+                if not member.isfile() or path.suffix.lower() not in ENDINGS:
+                    continue
+                if member.offset_data + member.size > length:
+                    raise tarfile.ReadError("unexpected end of data")
+                found.append(Photo(path.parent.name, path.stem, tar, member.offset_data, member.size))
+    except (tarfile.TarError, OSError) as error:
+        raise ExportError(f"{tar} is damaged or cut off ({error}): fetch it again") from error
+    return found
