@@ -1,8 +1,15 @@
-"""Settings for all tests: hypothesis measures laws here, not how busy the machine is."""
+"""Settings for all tests."""
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
 
+# Hypothesis measures laws here, not how busy the machine is.
 settings.register_profile("janus", deadline=None, print_blob=True)
 settings.load_profile("janus")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script, where Ctrl-C is ignored, and so in every child: tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -34,7 +34,7 @@ TAIL_RATE = 2e-3  # share of impostor scores the tail is fitted to
 QUANTILES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75)
 SAME_ANYWAY = 0.45  # mean of the teachers' cosines from which a pair labelled as two people is taken for one
 REPEATS = 100
-_PAD = 40  # grey around a stored face, for a detector that wants to see more than the face
+PAD_PX = 40  # grey around a stored face, for a detector that wants to see more than the face
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,9 @@ def embed_held_out(
 
 def padded(face: Image) -> Image:
     """A stored face with grey around it."""
-    grey = cv2.copyMakeBorder(face, _PAD, _PAD, _PAD, _PAD, cv2.BORDER_CONSTANT, value=(127, 127, 127))
+    grey = cv2.copyMakeBorder(
+        face, PAD_PX, PAD_PX, PAD_PX, PAD_PX, cv2.BORDER_CONSTANT, value=(127, 127, 127)
+    )
     return grey.astype(np.uint8, copy=False)
 
 

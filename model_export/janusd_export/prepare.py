@@ -9,14 +9,12 @@ import numpy as np
 
 from janusd.core.align import CROP_PX
 from janusd_export import shards, teachers
-from janusd_export.calibrate import padded
+from janusd_export.calibrate import PAD_PX, padded
 from janusd_export.device import central_face
 from janusd_hw.mtcnn import MtcnnDetector
 
 Report = Callable[[str, int, int], None]
 """Called with (part, done, all)."""
-
-_PAD = 40  # what `padded` adds
 
 
 def prepare(
@@ -44,7 +42,7 @@ def prepare(
             image = padded(np.asarray(faces[number]))
             face = central_face(image, detector.detect(image))
             if face is not None:
-                points[number] = face.landmarks_px - _PAD
+                points[number] = face.landmarks_px - PAD_PX
             step("landmarks")(number + 1, len(faces))
         np.save(cache_dir / "landmarks.npy", points)
     for teacher in teachers.ALL:

@@ -39,6 +39,8 @@ def train(recipe: Recipe, cache_dir: Path, run_dir: Path, *, stop_after: int | N
     Two threads in one process wait for each other hundreds of times a step: where other programs share the
     cores, that was eight times slower than two processes.
     """
+    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(library, "1")  # read by the processes started below
     run_dir.mkdir(parents=True, exist_ok=True)
     meeting = run_dir / f"meeting-{os.getpid()}"  # where the processes find each other
     arguments = (recipe, cache_dir, run_dir, meeting, stop_after)

@@ -73,7 +73,7 @@ def _line(number: int, outcome: Outcome) -> str:
     door = f"[green]opens for {outcome.unlocked_for}[/]" if outcome.unlocked_for else f"stays shut: {reason}"
     score = f"{outcome.best_score:.2f}" if outcome.best_score is not None else "  - "
     decided_ms = [sum(event.stage_ms.values()) for event in outcome.events if "embed" in event.stage_ms]
-    latency = f"{np.median(decided_ms):3.0f} ms a frame" if decided_ms else "            "
+    latency = f"{np.median(decided_ms):3.0f} ms a frame" if decided_ms else f"{'':14}"
     held = "".join(
         f", relay {pulse.held_s:.2f} s" for pulse in outcome.pulses[:1] if pulse.held_s is not None
     )
