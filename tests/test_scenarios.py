@@ -67,7 +67,11 @@ class Watcher:
 
 
 def stand(door: RunningDoor, *people: Person, light: Light = Light.OVERCAST, frames: int = 8) -> None:
-    """Let people stand before the camera for some frames, then leave."""
+    """Let people stand before the camera for some frames, then leave.
+
+    On a slow machine an earlier stranger may have looked long enough to lock the door: that is waited out.
+    """
+    wait_until(lambda: ask(door, RemoteDoor.status).locked_out_for_s == 0, timeout_s=45.0)
     for index in range(frames):
         aside = (0.0,) if len(people) == 1 else (-0.4, 0.4)
         stances = [

@@ -195,7 +195,7 @@ def test_a_file_beyond_what_the_daemon_reads_is_not_sent(
 
 
 def test_the_largest_picture_that_is_sent_fits_the_daemons_limit(path: Path, pictures: Path, capsys: Screen):
-    (pictures / "z.jpg").write_bytes(b"\xff\xd8\xff" + os.urandom(8_999_997))
+    (pictures / "z.jpg").write_bytes(b"\xff\xd8\xff" + bytes(8_999_997))
     assert main(["enrol", "bob", "--from-images", str(pictures)]) == 0
     assert re.search(r"z\.jpg +this is no JPEG", capsys.readouterr().out)
 
