@@ -97,7 +97,7 @@ class Rig:
         self.cameras = [Script(script, start=100 * i) for i, script in enumerate(scripts)]
         running = threading.Thread(target=self.door.run)
         running.start()
-        wait_until(lambda: not self.cameras and self.door.status().state.startswith("fault"))
+        wait_until(lambda: self.door.status().state == "fault: the replay ended")
         self.door.stop()
         running.join(10)
         assert not running.is_alive()
