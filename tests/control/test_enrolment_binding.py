@@ -80,9 +80,6 @@ def test_a_connection_that_drops_while_it_begins_leaves_nothing_open(path: Path,
     assert eventually(lambda: door.open is None and begun() > 0 and abandoned() > 0)
 
 
-# Once, on a busy machine, 38 unclosed transports were reported here, of this test or of an earlier one.
-# The cause is not known; `support.serving` now gives closing connections a moment. Remove this when it is.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_fifty_wizards_at_once_never_mix_their_samples(path: Path, door: FakeDoor):
     won = 0
     for attempt in range(50):

@@ -30,8 +30,6 @@ def serving(path: Path, door: Door, **options: Any) -> Iterator[ControlServer]:
         finally:
             asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
     finally:
-        # Aborted connections are closed in the loop's next rounds: let them.
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

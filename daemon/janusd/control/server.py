@@ -61,6 +61,8 @@ class ControlServer:
         # One call a connection, and one to abandon an enrolment while such a call still waits for a face.
         self._threads = ThreadPoolExecutor(max_connections + 1, thread_name_prefix="control")
         self._sessions: dict[asyncio.Task[None], Wire] = {}
+        self._wires: set[Wire] = set()
+        """Every connection the kernel has handed over, those about to be refused too."""
         self._is_closed = False
         self._server: asyncio.Server | None = None
 
@@ -73,26 +75,40 @@ class ControlServer:
         # From 3.13 on asyncio would remove the file of a socket that systemd owns, too.
         options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: Wire(self._connected), sock=sock, backlog=_BACKLOG, **options
+            self._accept, sock=sock, backlog=_BACKLOG, **options
         )
 
     async def close(self) -> None:
         """End all connections, abandon what they had begun, and remove the socket file."""
         self._is_closed = True
         if self._server is not None:
+            # Accept no more, and let what was accepted in this round become a wire in the next, before the
+            # server is closed: asyncio would leave such a connection half made, and its socket open.
+            for sock in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(sock)
+            await asyncio.sleep(0)
             self._server.close()
             self._server = None
         if self._made is not None and listener.identity(self._path) == self._made:
             with contextlib.suppress(OSError):
                 self._path.unlink()
-        for wire in self._sessions.values():
+        for wire in self._wires:
             wire.abort()
         if self._sessions:
             _, left = await asyncio.wait(self._sessions, timeout=_CLOSE_TIMEOUT_S)
             for session in left:
                 _log.warning("a request did not end in %g s and is left behind", _CLOSE_TIMEOUT_S)
                 session.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                while self._wires:
+                    await next(iter(self._wires)).closed()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _accept(self) -> Wire:
+        wire = Wire(self._connected, self._wires.discard)
+        self._wires.add(wire)
+        return wire
 
     def _connected(self, wire: Wire) -> None:
         """Let a connection in or not; nothing has been read from it."""

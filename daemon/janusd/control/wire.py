@@ -23,10 +23,14 @@ SEND_TIMEOUT_S = 10.0
 
 
 class Wire(asyncio.Protocol):
-    """One connection's bytes. Handed to asyncio as the protocol; `connected` is called once it is open."""
+    """One connection's bytes. Handed to asyncio as the protocol.
 
-    def __init__(self, connected: Callable[[Wire], None]) -> None:
+    `connected` is called once it is open, `lost` once it is closed for good.
+    """
+
+    def __init__(self, connected: Callable[[Wire], None], lost: Callable[[Wire], None]) -> None:
         self._connected = connected
+        self._on_lost = lost
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._scanned = 0
@@ -87,6 +91,10 @@ class Wire(asyncio.Protocol):
         """Send one message without waiting; a closed connection swallows it."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(message + b"\0")
+
+    async def closed(self) -> None:
+        """Wait until nothing more can be sent or read."""
+        await self._lost.wait()
 
     async def finish(self) -> None:
         """Close once what was posted has left, or when the peer does not take it in time."""
@@ -152,6 +160,7 @@ class Wire(asyncio.Protocol):
         self.gone.set()
         self._news.set()
         self._writable.set()
+        self._on_lost(self)
 
     def pause_writing(self) -> None:
         """Asyncio: the peer reads more slowly than we send."""
