@@ -1,0 +1,59 @@
+"""janus-export calibrate."""
+
+# ruff: noqa: PLC0415  # heavy libraries load only where they are used
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from janusd import models
+from janusd_export.terminal import bars
+
+WHAT = "measure impostor and genuine scores of held-out people"
+MORE = "Writes thresholds and their tail into the manifest; a door's promise rests on them."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what it takes."""
+    parser.add_argument("recipe", type=Path, help="the recipe of the run, for its held-out people")
+    parser.add_argument("--cache", type=Path, required=True, help="what prepare wrote")
+    parser.add_argument("--models", type=Path, required=True, help="the model directory")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run it."""
+    import msgspec
+
+    from janusd_export import recipe
+    from janusd_export.calibrate import calibrate, embed_held_out
+    from janusd_export.device import open_pipeline
+    from janusd_export.release import write_manifest
+
+    chosen = recipe.load(options.recipe)
+    with bars() as show:
+        held_out = embed_held_out(
+            chosen,
+            options.cache,
+            open_pipeline(options.models),
+            lambda done, total: show("held-out", done, total),
+        )
+    found = calibrate(held_out, chosen.seed)
+    manifest = models.load(options.models).manifest
+    encoder = msgspec.structs.replace(manifest.encoder, calibration=found)
+    write_manifest(options.models, msgspec.structs.replace(manifest, encoder=encoder))
+    if options.json:
+        print(json.dumps(msgspec.to_builtins(found), indent=2))
+        return
+    print(found.description)
+    print(f"{found.impostor_comparisons:,} impostor and {found.genuine_comparisons:,} genuine comparisons")
+    for row in found.table:
+        print(f"FMR {row.fmr:<7g} threshold {row.threshold:.4f} [{row.low:.4f}, {row.high:.4f}]")
+    tail = found.tail
+    print(
+        f"tail above {tail.location:.4f}: scale {tail.scale:.4f}, shape {tail.shape:.4f}, "
+        f"rate {tail.exceed_rate:.2e}"
+    )
+    print("genuine quantiles", found.genuine_quantiles)
