@@ -35,6 +35,10 @@ class AugmentRecipe:
     noise: float = 0.2
     jpeg: float = 0.15
     grey: float = 0.1
+    infrared: float = 0.0
+    backlight: float = 0.0
+    glasses: float = 0.0
+    cap: float = 0.0
     erase: float = 0.2
 
 
@@ -62,15 +66,29 @@ class Augment:
 
     def __call__(self, face: Image, landmarks_px: Points) -> Crop:
         """Give a random view of the stored face whose detected landmarks are these."""
+        return self.view(face, landmarks_px)[0]
+
+    def view(self, face: Image, landmarks_px: Points) -> tuple[Crop, bool]:
+        """Give a random view, and whether it is mirrored."""
         recipe, chance = self.recipe, self._rng.random
         crop = self._place(face, landmarks_px)
-        if chance() < 0.5:
+        is_mirrored = chance() < 0.5
+        if is_mirrored:
             crop = crop[:, ::-1]
+        crop = np.ascontiguousarray(crop)
+        if chance() < recipe.glasses:
+            crop = self._glasses(crop)
+        if chance() < recipe.cap:
+            crop = self._cap(crop)
+        if chance() < recipe.backlight:
+            crop = self._backlight(crop)
         if chance() < recipe.light:
             crop = self._light(crop)
         if chance() < recipe.gradient:
             crop = self._gradient(crop)
-        if chance() < recipe.grey:
+        if chance() < recipe.infrared:
+            crop = self._infrared(np.ascontiguousarray(crop))
+        elif chance() < recipe.grey:
             luma = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2GRAY)
             crop = cv2.cvtColor(luma, cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
         if chance() < recipe.blur:
@@ -81,7 +99,7 @@ class Augment:
             crop = self._compress(np.ascontiguousarray(crop))
         if chance() < recipe.erase:
             crop = self._erase(crop)
-        return np.ascontiguousarray(crop)
+        return np.ascontiguousarray(crop), is_mirrored
 
     def _place(self, face: Image, landmarks_px: Points) -> Crop:
         recipe, rng = self.recipe, self._rng
@@ -129,6 +147,64 @@ class Augment:
         axis = np.linspace(-1.0, 1.0, CROP_PX, dtype=np.float32)
         ramp = np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None]
         return _clip(crop * (1.0 + strength * ramp[:, :, None]))
+
+    def _backlight(self, crop: Crop) -> Crop:
+        """A bright doorway behind: the face sinks into shadow, light eats its outline."""
+        rng = self._rng
+        middle = (CROP_PX - 1) / 2
+        axis = (np.arange(CROP_PX, dtype=np.float32) - np.float32(middle)) / np.float32(middle)
+        radius = np.hypot(axis[None, :] * 1.15, axis[:, None] * 0.95)
+        glare = np.clip((radius - rng.uniform(0.75, 0.95)) * 4.0, 0.0, 1.0)[:, :, None]
+        shade = np.float32(rng.uniform(0.3, 0.7))
+        return _clip(crop * shade * (1.0 - glare) + 255.0 * rng.uniform(0.8, 1.0) * glare)
+
+    def _infrared(self, crop: Crop) -> Crop:
+        """As a camera without infrared filter under an 850 nm lamp: skin bright and even, eyes dark."""
+        rng = self._rng
+        seen = (crop / np.float32(255.0)) @ np.array([0.75, 0.25, 0.0], np.float32)  # skin: infrared as red
+        seen = seen ** np.float32(rng.uniform(0.6, 0.9))
+        axis = np.linspace(-1.0, 1.0, CROP_PX, dtype=np.float32)
+        lamp = 1.0 - rng.uniform(0.1, 0.5) * (axis[None, :] ** 2 + axis[:, None] ** 2)
+        return _clip(np.repeat((255.0 * seen * lamp)[:, :, None], 3, axis=2))
+
+    def _glasses(self, crop: Crop) -> Crop:
+        """Two lenses around the template's eyes, a bridge and temples; sometimes tinted."""
+        rng = self._rng
+        crop = np.array(crop)
+        colour = tuple(int(c) for c in rng.integers(0, 110, 3))
+        thick, tint = int(rng.integers(1, 4)), rng.random() * (0.75 if rng.random() < 0.3 else 0.15)
+        width, height = int(rng.integers(11, 17)), int(rng.integers(8, 14))
+        eyes = [
+            (round(float(x + rng.normal(0, 1))), round(float(y + rng.normal(1, 1)))) for x, y in TEMPLATE[:2]
+        ]
+        worn = np.array(crop)
+        for eye in eyes:
+            if rng.random() < 0.5:
+                cv2.ellipse(worn, eye, (width, height), 0, 0, 360, colour, -1)
+            else:
+                corner = (eye[0] - width, eye[1] - height), (eye[0] + width, eye[1] + height)
+                cv2.rectangle(worn, *corner, colour, -1)
+        crop = _clip(crop * np.float32(1.0 - tint) + worn.astype(np.float32) * np.float32(tint))
+        for eye, outwards in zip(eyes, (-1, 1), strict=True):
+            cv2.ellipse(crop, eye, (width, height), 0, 0, 360, colour, thick)
+            side = (eye[0] + outwards * width, eye[1])
+            cv2.line(crop, side, (side[0] + outwards * 30, eye[1] - 2), colour, thick)
+        cv2.line(crop, (eyes[0][0] + width, eyes[0][1]), (eyes[1][0] - width, eyes[1][1]), colour, thick)
+        return crop
+
+    def _cap(self, crop: Crop) -> Crop:
+        """A brim across the forehead, and what it shades."""
+        rng = self._rng
+        crop = np.array(crop)
+        left, right = (int(y) for y in rng.normal(34, 4, 2).clip(22, 42))
+        brim = np.array(
+            [[0, 0], [CROP_PX, 0], [CROP_PX, right], [CROP_PX // 2, (left + right) // 2 + 4], [0, left]]
+        )
+        shaded = np.array(crop)
+        cv2.fillPoly(shaded, [brim + np.array([0, rng.integers(4, 14)])], (0, 0, 0))
+        crop = _clip(crop * 0.6 + shaded.astype(np.float32) * 0.4)
+        cv2.fillPoly(crop, [brim], tuple(int(c) for c in rng.integers(0, 256, 3)))
+        return crop
 
     def _blur(self, crop: Crop) -> Crop:
         rng = self._rng

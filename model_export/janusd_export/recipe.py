@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,6 +28,8 @@ class Target(_Table, frozen=True):
     """[target]: how the teachers' embeddings become one target."""
 
     embedding: int = 256
+    teachers: tuple[str, ...] | None = None
+    """Which of the cache's teachers count; left out, all that it has."""
     person_weight: float = 0.0
     """How much of the person's mean target is mixed into each labelled face's own."""
 
@@ -35,6 +37,8 @@ class Target(_Table, frozen=True):
 class Student(_Table, frozen=True):
     """[student]: the architecture; see `student.StudentSize`."""
 
+    family: Literal["residual", "mobile"] = "residual"
+    factor: float = 1.0
     stem: int = 16
     widths: tuple[int, int, int] = (64, 128, 256)
     blocks: tuple[int, int, int] = (1, 2, 0)
@@ -55,9 +59,14 @@ class Schedule(_Table, frozen=True):
     """Share of the run over which the learning rate rises."""
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
+    optimizer: Literal["adamw", "muon"] = "adamw"
     average: float = 0.998
     """Decay of the running average of the weights, which is what is validated and released."""
     validate_minutes: float = 5.0
+    faces_a_person: int = 0
+    """Draw so many faces of each of batch / faces_a_person people; 0 draws faces without looking who they
+    show. Contrastive and triplet terms need at least two."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     processes: int = 2
     """Training processes with one thread each; `batch` is for each of them."""
     loaders: int = 1
@@ -75,6 +84,17 @@ class Losses(_Table, frozen=True):
     relational: float = 0.0
     temperature: float = 0.1
     bank: int = 4096
+    hints: float = 0.0
+    """Weight of the teacher's feature maps; needs `janus-export hints`."""
+    contrastive: float = 0.0
+    contrastive_margin: float = 1.2
+    """Two strangers further apart than this cost nothing; 1.2 is a cosine of 0.28."""
+    triplet: float = 0.0
+    triplet_margin: float = 0.3
+    arcface: float = 0.0
+    arcface_margin_deg: float = 28.6
+    arcface_scale: float = 64.0
+    softmax: float = 0.0
 
 
 class Late(_Table, frozen=True):
@@ -101,6 +121,12 @@ class Recipe(_Table, frozen=True):
     """Whether a door embeds each crop and its mirror image, as the teachers did."""
     late: tuple[Late, ...] = ()
     """Earliest first; only the last one that has begun counts."""
+
+    @property
+    def wanted_teachers(self) -> tuple[str, ...] | None:
+        """What `cache.open_faces` is asked for: none where no term listens to teachers."""
+        losses = self.losses
+        return self.target.teachers if losses.embedding or losses.prefix or losses.relational else ()
 
     @property
     def augment_recipe(self) -> AugmentRecipe:

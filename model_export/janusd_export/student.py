@@ -1,22 +1,23 @@
-"""The student: a small residual network of dense 3x3 convolutions, which int8 units run near their peak.
+"""The students: two families of small networks that int8 units run well.
 
     crop (3, 112, 112)
-      stem      3x3 /2   -> (16, 56, 56)
-      reduce    3x3 /2   -> (64, 28, 28)     residual x blocks[0]
-      reduce    3x3 /2   -> (128, 14, 14)    residual x blocks[1]
-      reduce    3x3 /2   -> (256, 7, 7)      residual x blocks[2]
-      mix       1x1      -> (512, 7, 7)
-      gather    7x7 depthwise, no padding -> (512)    "global depthwise convolution", MobileFaceNet 2018
+      body      -> (mix, 7, 7)     "residual": dense 3x3 convolutions; "mobile": MobileFaceNet's bottlenecks
+      gather    7x7 depthwise, no padding -> (mix)    "global depthwise convolution", MobileFaceNet 2018
       embed     linear   -> (D)
 
-Why not MobileFaceNet: depthwise steps are bound by memory, not arithmetic. A training step of this network
-was several times faster on a CPU with bfloat16 tiles, and int8 inference runs dense convolutions near the
-peak. Only CONV_2D, DEPTHWISE_CONV_2D, ADD, PAD and RESHAPE remain after folding: all map to an Edge TPU.
-ReLU6 bounds every activation, which keeps int8 steps fine (PReLU made int8 inference four times slower).
+    residual    stem 3x3 /2 -> (16, 56, 56); then for each of 28, 14, 7: reduce 3x3 /2, residual blocks
+    mobile      Chen et al. 2018, table 1, with ReLU6 for PReLU; every width times one factor
+
+Why not only MobileFaceNet: depthwise steps are bound by memory, not arithmetic. A training step of the
+residual family was several times faster on a CPU with bfloat16 tiles, and int8 inference runs dense
+convolutions near the peak. Only CONV_2D, DEPTHWISE_CONV_2D, ADD, PAD and RESHAPE remain after folding: all
+map to an Edge TPU. ReLU6 bounds every activation, which keeps int8 steps fine (PReLU made int8 inference four
+times slower).
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -30,11 +31,15 @@ from torch import Tensor, nn
 class StudentSize:
     """The numbers that fix the architecture."""
 
+    family: str = "residual"
+    """"residual" or "mobile"."""
     stem: int = 16
     widths: tuple[int, int, int] = (64, 128, 256)
-    """Channels at 28x28, 14x14 and 7x7. Multiples of 32 fill the tiles of matrix units."""
+    """Residual: channels at 28x28, 14x14 and 7x7. Multiples of 32 fill the tiles of matrix units."""
     blocks: tuple[int, int, int] = (1, 2, 0)
-    """Residual blocks at each of those resolutions."""
+    """Residual: blocks at each of those resolutions."""
+    factor: float = 1.0
+    """Mobile: times MobileFaceNet's own widths."""
     mix: int = 512
     """Channels the global depthwise convolution sees."""
     embedding: int = 256
@@ -43,9 +48,11 @@ class StudentSize:
 class Unit(nn.Module):
     """Convolution, batch norm and, where it `clips`, ReLU6."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1, *, clips: bool = True) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, *, groups: int = 1, clips: bool = True
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(c_out)
         self.clips = clips
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
@@ -70,6 +77,23 @@ class Residual(nn.Module):
         return F.relu6(x + self.second(self.first(x)))
 
 
+class Bottleneck(nn.Module):
+    """Widen, look around in each channel alone, narrow without clipping: Sandler et al., 2018."""
+
+    def __init__(self, c_in: int, c_out: int, expand: int, stride: int) -> None:
+        super().__init__()
+        wide = c_in * expand
+        self.widen = Unit(c_in, wide, 1)
+        self.look = Unit(wide, wide, 3, stride, groups=wide)
+        self.narrow = Unit(wide, c_out, 1, clips=False)
+        self.passes = stride == 1 and c_in == c_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the input where shapes allow."""
+        y = self.narrow(self.look(self.widen(x)))
+        return cast(Tensor, x + y if self.passes else y)
+
+
 class Gather(nn.Module):
     """A weighted sum over all places, one weight a place and channel: (B, C, 7, 7) -> (B, C, 1, 1)."""
 
@@ -91,21 +115,60 @@ class Student(nn.Module):
     def __init__(self, size: StudentSize) -> None:
         super().__init__()
         self.size = size
-        layers: list[nn.Module] = [Unit(3, size.stem, 3, 2)]
-        channels = size.stem
-        for width, blocks in zip(size.widths, size.blocks, strict=True):
-            layers.append(Unit(channels, width, 3, 2))
-            layers.extend(Residual(width) for _ in range(blocks))
-            channels = width
-        layers.append(Unit(channels, size.mix, 1))
+        layers, self.ends = _mobile(size) if size.family == "mobile" else _residual(size)
         self.body = nn.Sequential(*layers)
         self.gather = Gather(size.mix)
         self.embed = nn.Linear(size.mix, size.embedding)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed crops."""
-        x = self.gather(self.body(x))  # (B, mix, 1, 1)
-        return cast(Tensor, self.embed(x.flatten(1)))  # (B, D)
+        return self.with_features(x)[0]
+
+    def with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Embed crops, and give what stands at the end of 28x28, of 14x14, and before the gathering."""
+        features = []
+        for place, layer in enumerate(self.body):
+            x = layer(x)
+            if place in self.ends:
+                features.append(x)
+        gathered = self.gather(x)  # (B, mix, 1, 1)
+        return cast(Tensor, self.embed(gathered.flatten(1))), features  # (B, D)
+
+    @property
+    def feature_channels(self) -> tuple[int, ...]:
+        """Channels of each of `with_features`' features."""
+        widths = []
+        for place, layer in enumerate(self.body):
+            if place in self.ends:
+                last = [part for part in layer.modules() if isinstance(part, nn.Conv2d)][-1]
+                widths.append(last.out_channels)
+        return tuple(widths)
+
+
+def _residual(size: StudentSize) -> tuple[list[nn.Module], tuple[int, ...]]:
+    """Layers, and the places where 28x28, 14x14 and 7x7 end."""
+    layers: list[nn.Module] = [Unit(3, size.stem, 3, 2)]
+    ends, channels = [], size.stem
+    for width, blocks in zip(size.widths, size.blocks, strict=True):
+        layers.append(Unit(channels, width, 3, 2))
+        layers.extend(Residual(width) for _ in range(blocks))
+        ends.append(len(layers) - 1)
+        channels = width
+    layers.append(Unit(channels, size.mix, 1))
+    return layers, (ends[0], ends[1], len(layers) - 1)
+
+
+def _mobile(size: StudentSize) -> tuple[list[nn.Module], tuple[int, ...]]:
+    """MobileFaceNet, Chen et al. 2018, table 1; widths rounded to multiples of 8."""
+    narrow, wide = (max(8, 8 * round(size.factor * width / 8)) for width in (64, 128))
+    layers: list[nn.Module] = [Unit(3, narrow, 3, 2), Unit(narrow, narrow, 3, groups=narrow)]
+    layers += [Bottleneck(narrow, narrow, 2, 2), *(Bottleneck(narrow, narrow, 2, 1) for _ in range(4))]
+    ends = [len(layers) - 1]
+    layers += [Bottleneck(narrow, wide, 4, 2), *(Bottleneck(wide, wide, 2, 1) for _ in range(6))]
+    ends.append(len(layers) - 1)
+    layers += [Bottleneck(wide, wide, 4, 2), *(Bottleneck(wide, wide, 2, 1) for _ in range(2))]
+    layers.append(Unit(wide, size.mix, 1))
+    return layers, (*ends, len(layers) - 1)
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -115,28 +178,19 @@ class Student(nn.Module):
 class FoldedUnit(nn.Module):
     """A convolution with its batch norm folded in."""
 
-    def __init__(self, conv: nn.Conv2d, clips: bool) -> None:
+    def __init__(self, unit: Unit) -> None:
         super().__init__()
-        self.conv = conv
-        self.clips = clips
+        old = unit.conv
+        self.conv = nn.Conv2d(
+            old.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding, groups=old.groups
+        )
+        self.clips = unit.clips
+        _fill(self.conv, *_absorb(old.weight, unit.norm))
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, clip."""
         x = self.conv(x)
         return F.relu6(x) if self.clips else x
-
-
-class FoldedResidual(nn.Module):
-    """A residual block of folded units."""
-
-    def __init__(self, first: FoldedUnit, second: FoldedUnit) -> None:
-        super().__init__()
-        self.first = first
-        self.second = second
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add what the two units make of the input to it."""
-        return F.relu6(x + self.second(self.first(x)))
 
 
 class FoldedStudent(nn.Module):
@@ -160,27 +214,22 @@ class FoldedStudent(nn.Module):
 
 def fold(student: Student) -> FoldedStudent:
     """Give the student without batch norm; in evaluation mode it computes the same function."""
-
-    def unit(u: Unit) -> FoldedUnit:
-        weight, bias = _absorb(u.conv.weight, u.norm)
-        conv = nn.Conv2d(
-            u.conv.in_channels, u.conv.out_channels, u.conv.kernel_size, u.conv.stride, u.conv.padding
-        )
-        _fill(conv, weight, bias)
-        return FoldedUnit(conv, u.clips)
-
-    body: list[nn.Module] = []
-    for layer in student.body:
-        if isinstance(layer, Residual):
-            body.append(FoldedResidual(unit(layer.first), unit(layer.second)))
-        else:
-            body.append(unit(cast(Unit, layer)))
+    body = copy.deepcopy(student.body)
+    _fold_units(body)
     channels, _, side, _ = student.gather.weight.shape
     gather = nn.Conv2d(channels, channels, side, groups=channels)
     _fill(gather, *_absorb(student.gather.weight, student.gather.norm))
     embed = nn.Conv2d(student.embed.in_features, student.embed.out_features, 1)
     _fill(embed, student.embed.weight.detach()[:, :, None, None], student.embed.bias.detach())
-    return FoldedStudent(nn.Sequential(*body), gather, embed).eval()
+    return FoldedStudent(body, gather, embed).eval()
+
+
+def _fold_units(module: nn.Module) -> None:
+    for name, part in module.named_children():
+        if isinstance(part, Unit):
+            setattr(module, name, FoldedUnit(part))
+        else:
+            _fold_units(part)
 
 
 def _absorb(weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -1,160 +1,191 @@
 """Train the student: read top to bottom.
 
-A run is resumable: batch number k depends only on the recipe's seed and k, so a run that was killed and
-started again sees the same faces. (A schedule in minutes follows the clock, so only a schedule in epochs ends
-the same.)
+A run is resumable: batch number k and the bank of step k depend only on the recipe's seed and on k, so a run
+that was killed and started again ends with the same weights. (A schedule in minutes follows the clock; only a
+schedule in epochs ends the same.)
+
+The same recipe runs on two threads of a laptop, on one GPU, and under `torchrun` on many.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from janusd_export.augment import Augment, plain_crop
-from janusd_export.cache import Faces, open_faces, split_people
+from janusd_export import checkpoint as checkpoints
+from janusd_export.augment import plain_crop
+from janusd_export.batches import Batch, Batches, stream
+from janusd_export.cache import Faces, Split, open_faces, split_people
+from janusd_export.crew import Crew, Stop, agree, device_of, half_precision
 from janusd_export.errors import ExportError
-from janusd_export.losses import embedding_loss, relational_loss
+from janusd_export.hints import open_hints
 from janusd_export.metrics import same_and_different, true_match_rate
+from janusd_export.objectives import Asked, Objective
+from janusd_export.optimizer import Optimizer
 from janusd_export.recipe import Recipe
-from janusd_export.student import Student, StudentSize, count_macs
+from janusd_export.run_log import RunLog
+from janusd_export.student import Student, count_macs
 from janusd_export.targets import fit_fusion, towards_person, unit
 
 
-def train(recipe: Recipe, cache_dir: Path, run_dir: Path, *, stop_after: int | None = None) -> Path:
+def train(
+    recipe: Recipe,
+    cache_dir: Path,
+    run_dir: Path,
+    *,
+    stop_after: int | None = None,
+    start_from: Path | None = None,
+) -> Path:
     """Run or resume a recipe; give the checkpoint. `stop_after` ends after so many steps of this call.
 
-    Each of `schedule.processes` has one thread and its own faces, and gradients are averaged at every step.
-    Two threads in one process wait for each other hundreds of times a step: where other programs share the
-    cores, that was eight times slower than two processes.
+    `start_from` is another run's checkpoint: a new run begins with its averaged weights.
+
+    Under `torchrun` this is one process of its crew. On a CPU, `schedule.processes` are started here, with
+    one thread each, and gradients are averaged at every step: two threads in one process wait for each other
+    hundreds of times a step, and where other programs share the cores that was eight times slower.
     """
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(library, "1")  # read by the processes started below
     run_dir.mkdir(parents=True, exist_ok=True)
-    meeting = run_dir / f"meeting-{os.getpid()}"  # where the processes find each other
-    arguments = (recipe, cache_dir, run_dir, meeting, stop_after)
-    if recipe.schedule.processes == 1:
-        _train(0, *arguments)
+    arguments = (recipe, cache_dir, run_dir, stop_after, start_from)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _train(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), "env://", *arguments)
+        return run_dir / "checkpoint.pt"
+    processes = 1 if device_of(recipe, 0).type == "cuda" else recipe.schedule.processes
+    if processes == 1:
+        _train(0, 1, "", *arguments)
     else:
-        torch.multiprocessing.spawn(_train, arguments, nprocs=recipe.schedule.processes)
+        meeting = f"file://{(run_dir / f'meeting-{os.getpid()}').resolve()}"
+        torch.multiprocessing.spawn(_train, (processes, meeting, *arguments), nprocs=processes)
     return run_dir / "checkpoint.pt"
 
 
-def _train(  # noqa: PLR0912, PLR0915  # one run reads top to bottom
-    rank: int, recipe: Recipe, cache_dir: Path, run_dir: Path, meeting: Path, stop_after: int | None
+def _train(  # noqa: PLR0915  # one run reads top to bottom
+    rank: int,
+    ranks: int,
+    meeting: str,
+    recipe: Recipe,
+    cache_dir: Path,
+    run_dir: Path,
+    stop_after: int | None,
+    start_from: Path | None,
 ) -> None:
-    """One process of a run. Rank 0 also logs, validates and saves."""
-    schedule, losses = recipe.schedule, recipe.losses
-    ranks = schedule.processes
-    if ranks > 1:
-        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=ranks)
+    """One process of a run."""
+    schedule = recipe.schedule
+    crew, device = Crew(rank, ranks, meeting), device_of(recipe, rank)
+    if crew.size > 1:
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, init_method=crew.meeting, rank=crew.rank, world_size=crew.size)
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(1)
+    stop = Stop()
 
     # 1. Faces, and the split by people.
-    faces = open_faces(cache_dir, recipe.faces.margin_px)
+    faces = open_faces(cache_dir, recipe.faces.margin_px, recipe.wanted_teachers)
     split = split_people(faces, recipe.faces.held_out_people, np.random.default_rng(recipe.seed))
     held_person = faces.person[split.held_out]
+    hints = open_hints(cache_dir, len(faces.person)) if recipe.losses.hints else None
 
-    # 2. One target a face, from the teachers.
-    rng = np.random.default_rng(recipe.seed)
-    fusion = fit_fusion([t[split.train] for t in faces.teachers], recipe.target.embedding, rng)
-    targets = fusion(faces.teachers)  # (N, D), unit
-    goal = _report(targets[split.held_out], held_person)
+    # 2. One target a face, from the teachers; without teachers only people teach, and there is none.
+    targets = _targets(recipe, faces, split)  # (N, D), unit
+    goal = _report(targets[split.held_out], held_person) if faces.teachers else {}
     learnt = np.array(targets)
     learnt[split.train] = towards_person(
         targets[split.train], faces.person[split.train], recipe.target.person_weight
     )
-    target_table = torch.from_numpy(learnt)
-    train_table = torch.from_numpy(learnt[split.train])
+    target_table = torch.from_numpy(learnt).to(device)
+    train_rows = torch.from_numpy(split.train).to(device)
+    classes, person = _classes(faces.person, split.train)
+    person_table = torch.from_numpy(person).to(device)
 
-    # 3. The student, its running average, and the optimizer.
-    size = StudentSize(
-        recipe.student.stem,
-        recipe.student.widths,
-        recipe.student.blocks,
-        recipe.student.mix,
-        recipe.target.embedding,
-    )
-    student = Student(size).to(memory_format=torch.channels_last)
+    # 3. The student, what it is asked, its running average, and the optimizer.
+    student = Student(checkpoints.size_of(recipe))
+    if start_from is not None:
+        student = checkpoints.load_average(recipe, start_from).train()
+    student = student.to(device, memory_format=torch.channels_last)
+    objective = Objective(
+        recipe.losses,
+        embedding=recipe.target.embedding,
+        people=classes,
+        feature_channels=student.feature_channels,
+        hint_scales=hints.scales if hints else None,
+    ).to(device)
+    both = nn.ModuleList([student, objective])
     average = {name: value.clone() for name, value in student.state_dict().items()}
-    decayed = [p for p in student.parameters() if p.ndim > 1]
-    others = [p for p in student.parameters() if p.ndim <= 1]  # biases and norms are not pulled to zero
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=schedule.learning_rate,
-        betas=(0.9, 0.99),
-    )
+    optimizer = Optimizer(student, objective, schedule)
     step, progress, seconds = 0, 0.0, 0.0
     checkpoint = run_dir / "checkpoint.pt"
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = checkpoints.load(checkpoint, device)
         student.load_state_dict(state["student"])
+        objective.load_state_dict(state["objective"])
         average = state["average"]
-        optimizer.load_state_dict(state["optimizer"])
+        optimizer.load(state["optimizer"])
         step, progress, seconds = state["step"], state["progress"], state["seconds"]
 
-    say = _Log(run_dir / "log.jsonl" if rank == 0 else None)
+    say = RunLog(run_dir if crew.leads else None)
     say(
         event="start",
         step=step,
+        start_from=checkpoints.identity(start_from),
         train_faces=len(split.train),
         held_out_faces=len(split.held_out),
         dropped=split.dropped,
         target=goal,
+        device=str(device),
+        processes=crew.size,
         macs=sum(m for _, m in count_macs(student)),
         parameters=sum(p.numel() for p in student.parameters()),
     )
 
     # 4. Steps, until the schedule is through.
-    torch.manual_seed(recipe.seed + 1000 * step + rank)  # the same weights so far, other draws from here on
-    steps_an_epoch = len(split.train) // (schedule.batch * ranks)
+    steps_an_epoch = max(1, len(split.train) // (schedule.batch * crew.size))
     total = None if schedule.epochs is None else round(schedule.epochs * steps_an_epoch)
     part = torch.zeros((), dtype=torch.int64).share_memory_()  # of the run; read by the loaders
-    batches = _batches(faces, split.train, recipe, itertools.count(step * ranks + rank, ranks), part)
+    batches = Batches(
+        faces,
+        split.train,
+        recipe,
+        total=total and total * crew.size,
+        part=part,
+        hints=hints,
+    )
+    numbers = itertools.count(step * crew.size + crew.rank, crew.size)
     clock, validated, first_step, mean_loss = time.monotonic(), time.monotonic(), step, 0.0
-    for crops, rows in batches:
+    parts: dict[str, float] = {}
+    for batch in stream(batches, numbers, schedule.loaders):
         rate = schedule.learning_rate * _shape(progress, schedule.warmup)
         part.fill_(recipe.part(progress))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
         value = 0.0
-        for piece, piece_rows in zip(crops.chunk(schedule.pieces), rows.chunk(schedule.pieces), strict=True):
-            x = piece.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)  # (b, 3, 112, 112), channels last
-            with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
-                y = student(x)  # (b, D)
-            y, goal_y = y.float(), target_table[piece_rows]
-            loss = losses.embedding * embedding_loss(y, goal_y)
-            if losses.prefix:
-                first = losses.prefix_dimensions
-                loss = loss + losses.prefix * embedding_loss(y[:, :first], goal_y[:, :first])
-            if losses.relational:
-                bank = train_table[torch.randint(len(train_table), (losses.bank,))]
-                loss = loss + losses.relational * relational_loss(y, goal_y, bank, losses.temperature)
-            loss = loss * (len(piece) / len(crops))
-            loss.backward()
-            value += float(loss.detach())
-        if ranks > 1:
-            value, progress, seconds = _agree(student, rank, ranks, value, progress, seconds)
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 5.0)
-        optimizer.step()
+        bank = target_table[train_rows[_draw(len(train_rows), recipe, step, crew).to(device)]]  # (K, D)
+        pieces = zip(*(_pieces(batch, schedule.pieces, device)), strict=True)
+        for crops, rows, *maps in pieces:
+            x = crops.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)  # (b, 3, 112, 112), channels last
+            asked = Asked(target_table[rows], person_table[rows], bank, tuple(maps))
+            with half_precision(device, wanted=schedule.bfloat16):
+                y, features = student.with_features(x)  # (b, D)
+                loss, parts = objective(y, features, asked)
+            share = len(crops) / len(batch.rows)
+            (loss * share).backward()
+            value += float(loss.detach()) * share
+        if crew.size > 1:
+            value, progress, seconds = agree(both, crew, value, progress, seconds, device)
         if not math.isfinite(value):
             raise ExportError(
                 f"the loss became {value} at step {step}: lower schedule.learning_rate; "
                 f"the last good state is {checkpoint}"
             )
+        torch.nn.utils.clip_grad_norm_(both.parameters(), 5.0)
+        optimizer.step(rate)
         mean_loss += (value - mean_loss) * max(0.01, 1.0 / (step - first_step + 1))
 
         step += 1
@@ -172,26 +203,30 @@ def _train(  # noqa: PLR0912, PLR0915  # one run reads top to bottom
                 seconds=seconds,
                 rate=rate,
                 loss=mean_loss,
-                faces_a_second=step * schedule.batch * ranks / seconds,
+                terms=parts,
+                faces_a_second=step * schedule.batch * crew.size / seconds,
             )
-        is_last = progress >= 1.0 or (stop_after is not None and step - first_step >= stop_after)
-        if rank == 0 and (is_last or now - validated >= 60.0 * schedule.validate_minutes):
-            embeddings = _embed(size, average, faces, split.held_out, bfloat16=schedule.bfloat16)
-            cosine = float(np.einsum("nd,nd->n", embeddings, targets[split.held_out]).mean())
+        is_last = (
+            progress >= 1.0 or (stop_after is not None and step - first_step >= stop_after) or stop.wanted
+        )
+        if crew.leads and (is_last or now - validated >= 60.0 * schedule.validate_minutes):
+            embeddings = _embed(recipe, average, faces, split.held_out, device)
+            likeness = np.einsum("nd,nd->n", embeddings, targets[split.held_out])
             say(
                 event="validate",
                 step=step,
                 progress=progress,
-                cosine=cosine,
+                **({"cosine": float(likeness.mean())} if faces.teachers else {}),
                 **_report(embeddings, held_person),
             )
-            _save(
+            checkpoints.save(
                 checkpoint,
                 {
                     "student": student.state_dict(),
+                    "objective": objective.state_dict(),
                     "average": average,
+                    "optimizer": optimizer.state(),
                     "step": step,
-                    "optimizer": optimizer.state_dict(),
                     "progress": progress,
                     "seconds": seconds,
                 },
@@ -199,40 +234,41 @@ def _train(  # noqa: PLR0912, PLR0915  # one run reads top to bottom
             validated = time.monotonic()
         if is_last:
             break
-    if ranks > 1:
+    if crew.size > 1:
         dist.destroy_process_group()
 
 
-def _agree(
-    student: Student, rank: int, ranks: int, loss: float, progress: float, seconds: float
-) -> tuple[float, float, float]:
-    """Average gradients and loss over the processes; the schedule's place is rank 0's."""
-    leader = float(rank == 0) * ranks
-    flat = torch.cat(
-        [p.grad.flatten() for p in student.parameters()]
-        + [torch.tensor([loss, progress * leader, seconds * leader], dtype=torch.float32)]
-    )
-    dist.all_reduce(flat)
-    flat /= ranks
-    start = 0
-    for p in student.parameters():
-        p.grad.copy_(flat[start : start + p.numel()].view_as(p))
-        start += p.numel()
-    return float(flat[-3]), float(flat[-2]), float(flat[-1])
+def _targets(recipe: Recipe, faces: Faces, split: Split) -> NDArray[np.float32]:
+    """(N, D) what the teachers together make of each face; zeros without teachers."""
+    if not faces.teachers:
+        return np.zeros((len(faces.person), recipe.target.embedding), np.float32)
+    rng = np.random.default_rng(recipe.seed)
+    fusion = fit_fusion([t[split.train] for t in faces.teachers], recipe.target.embedding, rng)
+    return fusion(faces.teachers)
 
 
-def load_average(recipe: Recipe, checkpoint: Path) -> Student:
-    """The averaged student of a checkpoint, in evaluation mode."""
-    size = StudentSize(
-        recipe.student.stem,
-        recipe.student.widths,
-        recipe.student.blocks,
-        recipe.student.mix,
-        recipe.target.embedding,
-    )
-    student = Student(size)
-    student.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
-    return student.eval()
+def _classes(person: NDArray[np.int32], rows: NDArray[np.intp]) -> tuple[int, NDArray[np.int64]]:
+    """Number the people of the training rows from 0; all others, and the unknown, are -1."""
+    known = np.unique(person[rows])
+    known = known[known >= 0]
+    numbers = np.full(len(person), -1, np.int64)
+    place = np.searchsorted(known, person[rows])
+    numbers[rows] = np.where(person[rows] >= 0, place, -1)
+    return max(1, len(known)), numbers
+
+
+def _draw(faces: int, recipe: Recipe, step: int, crew: Crew) -> Tensor:
+    """Which training faces are this step's bank."""
+    count = recipe.losses.bank if recipe.losses.relational else 1
+    draw = torch.Generator().manual_seed((recipe.seed * 1_000_003 + step) * crew.size + crew.rank)
+    return torch.randint(faces, (count,), generator=draw)
+
+
+def _pieces(batch: Batch, count: int, device: torch.device) -> list[tuple[Tensor, ...]]:
+    """The crops, the rows and each map of a batch, in `count` parts."""
+    return [
+        part.to(device, non_blocking=True).chunk(count) for part in (batch.crops, batch.rows, *batch.hints)
+    ]
 
 
 def _shape(progress: float, warmup: float) -> float:
@@ -242,45 +278,7 @@ def _shape(progress: float, warmup: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - warmup) / (1.0 - warmup)))
 
 
-class _Batches(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Batch number k -> (crops, rows); depends on nothing but the seed, k and the part of the run."""
-
-    def __init__(self, faces: Faces, rows: NDArray[np.intp], recipe: Recipe, part: torch.Tensor) -> None:
-        self.faces, self.rows, self.recipe, self.part = faces, rows, recipe, part
-
-    def __getitem__(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        recipe, batch = self.recipe, self.recipe.schedule.batch
-        epoch, place = divmod(number, len(self.rows) // batch)
-        order = np.random.default_rng((recipe.seed, epoch)).permutation(self.rows)
-        rows = order[place * batch : (place + 1) * batch]
-        chosen = recipe.augment_recipes[int(self.part)]
-        augment = Augment(chosen, recipe.seed * 1_000_003 + number)
-        crops = np.stack([augment(self.faces.pixels[r], self.faces.landmarks_px[r]) for r in rows])
-        return torch.from_numpy(crops), torch.from_numpy(rows)
-
-
-def _batches(
-    faces: Faces, rows: NDArray[np.intp], recipe: Recipe, numbers: Iterator[int], part: torch.Tensor
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    loader: Any = torch.utils.data.DataLoader(
-        _Batches(faces, rows, recipe, part),
-        batch_size=None,
-        sampler=numbers,
-        num_workers=recipe.schedule.loaders,
-        prefetch_factor=8 if recipe.schedule.loaders else None,
-        worker_init_fn=_calm,
-        # Forked, so that the loader shares the mapped faces; a spawned one is sent a copy of all of them.
-        multiprocessing_context="fork" if recipe.schedule.loaders else None,
-    )
-    return iter(loader)
-
-
-def _calm(_: int) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
-def _blend(average: dict[str, torch.Tensor], student: Student, keep: float) -> None:
+def _blend(average: dict[str, Tensor], student: Student, keep: float) -> None:
     """Move the running average a little towards the student."""
     with torch.no_grad():
         for name, value in student.state_dict().items():
@@ -291,24 +289,23 @@ def _blend(average: dict[str, torch.Tensor], student: Student, keep: float) -> N
 
 
 def _embed(
-    size: StudentSize,
-    average: dict[str, torch.Tensor],
+    recipe: Recipe,
+    average: dict[str, Tensor],
     faces: Faces,
     rows: NDArray[np.intp],
-    *,
-    bfloat16: bool,
+    device: torch.device,
 ) -> NDArray[np.float32]:
     """(n, D) unit embeddings of plain crops by the averaged student."""
-    student = Student(size).to(memory_format=torch.channels_last).eval()
+    student = Student(checkpoints.size_of(recipe)).to(device, memory_format=torch.channels_last).eval()
     student.load_state_dict(average)
     parts = []
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+    with torch.no_grad(), half_precision(device, wanted=recipe.schedule.bfloat16):
         for start in range(0, len(rows), 128):
             crops = np.stack(
                 [plain_crop(faces.pixels[r], faces.landmarks_px[r]) for r in rows[start : start + 128]]
             )
-            x = torch.from_numpy(crops).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
-            parts.append(student(x).float().numpy())
+            x = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
+            parts.append(student(x).float().cpu().numpy())
     return unit(np.concatenate(parts))
 
 
@@ -317,25 +314,5 @@ def _report(embeddings: NDArray[np.float32], person: NDArray[np.int32]) -> dict[
     return {
         f"tar@{fmr:g}": round(true_match_rate(genuine, impostor, fmr)[0].value, 4)
         for fmr in (1e-2, 1e-3, 1e-4, 1e-5)
+        if fmr * len(impostor) >= 1.0  # a small set shows no rarer mistake
     }
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    """Write beside and rename: a full disk or a kill leaves the old checkpoint whole."""
-    beside = path.with_suffix(".new")
-    torch.save(state, beside)
-    beside.replace(path)
-
-
-class _Log:
-    """Appends one JSON object a line, and prints it."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._file = path.open("a", encoding="utf-8", buffering=1) if path else None
-
-    def __call__(self, **entry: Any) -> None:  # noqa: ANN401  # any JSON value
-        if self._file is None:
-            return
-        tidy = {k: round(v, 6) if isinstance(v, float) else v for k, v in entry.items()}
-        self._file.write(json.dumps(tidy) + "\n")
-        print(" ".join(f"{k}={v}" for k, v in tidy.items()), flush=True)

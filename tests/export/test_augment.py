@@ -46,6 +46,27 @@ def test_the_same_seed_sees_the_same_faces(face):
         np.testing.assert_array_equal(a(face, TEMPLATE + 16), b(face, TEMPLATE + 16))
 
 
+@pytest.mark.parametrize("worn", ["glasses", "cap", "backlight", "infrared"])
+def test_what_doors_see_changes_the_face_and_stays_a_crop(face, worn):
+    wearing = replace(STILL, **{worn: 1.0})
+    for seed in range(10):
+        plain = Augment(STILL, seed)(face, stored_template(16)).astype(int)
+        view = Augment(wearing, seed)(face, stored_template(16))
+        assert view.shape == (112, 112, 3)
+        assert np.abs(view - plain).mean() > 1
+        if worn == "infrared":
+            assert (view[..., 0] == view[..., 2]).all()
+        if worn == "glasses":  # around the eyes, not on the mouth
+            assert np.abs(view - plain)[85:].max() <= 1
+
+
+def test_a_view_says_whether_it_is_mirrored(face):
+    plain = plain_crop(face, stored_template(16)).astype(int)
+    for seed in range(8):
+        view, is_mirrored = Augment(STILL, seed).view(face, stored_template(16))
+        assert np.abs((view[:, ::-1] if is_mirrored else view) - plain).max() <= 1
+
+
 def test_every_kind_of_view_is_a_crop(face):
     always = AugmentRecipe(low_resolution=1, light=1, gradient=1, blur=1, noise=1, jpeg=1, grey=1, erase=1)
     augment = Augment(always, 0)

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415  # torch and friends load only where they are installed
-"""Needs torch; without it these are skipped. Training itself is proven by running a recipe, not here."""
+"""Losses, gradients and networks against closed forms. Needs torch; without it these are skipped."""
 
 import math
 
@@ -9,6 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from janusd_export.losses import embedding_loss, relational_loss, similarity_loss  # noqa: E402
+from janusd_export.objectives import Asked, Objective  # noqa: E402
+from janusd_export.optimizer import orthogonal  # noqa: E402
+from janusd_export.recipe import Losses  # noqa: E402
 from janusd_export.student import Student, StudentSize, count_macs, fold  # noqa: E402
 
 SMALL = StudentSize(stem=4, widths=(8, 8, 8), blocks=(1, 1, 0), mix=16, embedding=12)
@@ -102,3 +105,82 @@ def test_the_compiled_file_is_int8_throughout_and_agrees_with_float(tmp_path):
         real = folded(torch.from_numpy(quantize.to_real(crops)).permute(0, 3, 1, 2)).numpy()
     cosine = (ours * real).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(real, axis=1)
     assert cosine.min() > 0.98
+
+
+def loss_of(y, person, **weights):
+    """The weighted loss of (B, D) embeddings of these people."""
+    weights = {"embedding": 0.0} | weights
+    objective = Objective(Losses(**weights), embedding=y.shape[1], people=int(person.max()) + 1)
+    total, _ = objective(y, [], Asked(y, person, y))
+    return float(total.detach()), objective
+
+
+def test_contrastive_is_the_distance_within_people_and_the_missing_margin_between_them():
+    y = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])  # one person twice, 90 degrees apart; a stranger
+    person = torch.tensor([0, 0, 1])
+    within, near, far = 2**0.5, 2**0.5, 2.0  # Euclidean distances on the circle
+    margin = 1.8
+    expected = within + (margin - near)  # the mean over pairs that cost anything; the far stranger is free
+    assert far > margin
+    assert loss_of(y, person, contrastive=1.0, contrastive_margin=margin)[0] == pytest.approx(
+        expected, abs=1e-5
+    )
+
+
+def test_triplet_asks_that_a_stranger_be_further_than_oneself_by_the_margin():
+    y = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]])
+    person = torch.tensor([0, 0, 1])
+    distance = lambda a, b: float((y[a] - y[b]).norm())  # noqa: E731
+    margin = 0.5
+    # Anchor 0: the stranger is further than oneself, but not by the margin: semi-hard. Anchor 1: oneself and
+    # the stranger are as far, or nearer: hard, left out by the miner.
+    expected = distance(0, 1) - distance(0, 2) + margin
+    assert distance(1, 2) < distance(1, 0)
+    assert loss_of(y, person, triplet=1.0, triplet_margin=margin)[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_arcface_adds_its_margin_to_the_angle_of_ones_own_class():
+    y = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
+    person = torch.tensor([0, 1])
+    scale, margin_deg = 8.0, 20.0
+    found, objective = loss_of(y, person, arcface=1.0, arcface_scale=scale, arcface_margin_deg=margin_deg)
+    classes = torch.nn.functional.normalize(objective.pairs["arcface"].W.detach(), dim=0)  # (D, people)
+    angles = torch.acos((torch.nn.functional.normalize(y, dim=1) @ classes).clamp(-1, 1))
+    expected = 0.0
+    for row, own in enumerate(person.tolist()):
+        own_logit = scale * math.cos(float(angles[row, own]) + math.radians(margin_deg))
+        other = scale * math.cos(float(angles[row, 1 - own]))
+        expected += math.log1p(math.exp(other - own_logit)) / 2
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_faces_of_nobody_known_cost_the_person_terms_nothing():
+    y = torch.randn(4, 6)
+    known = torch.tensor([0, 0, 1, 1])
+    alone, _ = loss_of(y, known, contrastive=1.0)
+    mixed, _ = loss_of(
+        torch.cat([y, torch.randn(3, 6)]), torch.cat([known, torch.tensor([-1, -1, -1])]), contrastive=1.0
+    )
+    assert mixed == pytest.approx(alone, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 40), (40, 8), (16, 16)])
+def test_muon_moves_by_a_nearly_orthogonal_matrix(shape):
+    torch.manual_seed(2)
+    singular = torch.linalg.svdvals(orthogonal(torch.randn(shape)).float())
+    assert float(singular.min()) > 0.4
+    assert float(singular.max()) < 1.3
+
+
+def test_mobile_facenet_costs_what_its_authors_say():
+    size = StudentSize(family="mobile", embedding=128)
+    assert sum(macs for _, macs in count_macs(Student(size))) == pytest.approx(221e6, rel=0.01)
+
+
+@pytest.mark.parametrize("family", ["residual", "mobile"])
+def test_features_come_from_where_the_resolutions_end(family):
+    student = Student(StudentSize(family=family, widths=(8, 16, 24), factor=0.25, mix=32)).eval()
+    y, features = student.with_features(torch.zeros(1, 3, 112, 112))
+    assert [f.shape[2] for f in features] == [28, 14, 7]
+    assert tuple(f.shape[1] for f in features) == student.feature_channels
+    assert torch.equal(y, student(torch.zeros(1, 3, 112, 112)))

@@ -14,8 +14,11 @@ MORE = "The run folder keeps checkpoint.pt and log.jsonl; start it again after a
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what it takes."""
     parser.add_argument("recipe", type=Path, help="a TOML file; recipes/first.toml explains each number")
-    parser.add_argument("--cache", type=Path, required=True, help="what prepare wrote")
-    parser.add_argument("--run", dest="run_dir", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--cache", type=Path, required=True, help="what import and teach wrote")
+    parser.add_argument("--run-dir", type=Path, required=True, help="the run's folder")
+    parser.add_argument(
+        "--start-from", type=Path, metavar="CHECKPOINT", help="begin with another run's weights"
+    )
     parser.add_argument("--steps", type=int, help="stop after so many steps, to try a recipe")
 
 
@@ -24,4 +27,10 @@ def run(options: argparse.Namespace) -> None:
     from janusd_export import recipe
     from janusd_export.train import train
 
-    train(recipe.load(options.recipe), options.cache, options.run_dir, stop_after=options.steps)
+    train(
+        recipe.load(options.recipe),
+        options.cache,
+        options.run_dir,
+        stop_after=options.steps,
+        start_from=options.start_from,
+    )

@@ -1,0 +1,35 @@
+"""A run's diary: one JSON object a line, and TensorBoard's curves where that is installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class RunLog:
+    """Appends one JSON object a line, prints it, and draws its numbers for TensorBoard if that is there."""
+
+    def __init__(self, run_dir: Path | None) -> None:
+        self._path = run_dir / "log.jsonl" if run_dir else None
+        self._board: Any = None
+        if run_dir:
+            try:
+                from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # an extra nobody needs
+            except ImportError:
+                return
+            self._board = SummaryWriter(str(run_dir / "tensorboard"))
+
+    def __call__(self, **entry: Any) -> None:  # noqa: ANN401  # any JSON value
+        """Note an event."""
+        if self._path is None:
+            return
+        tidy = {k: round(v, 6) if isinstance(v, float) else v for k, v in entry.items()}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(tidy) + "\n")
+        print(" ".join(f"{k}={v}" for k, v in tidy.items()), flush=True)
+        if self._board is not None and entry["event"] != "start":
+            for name, value in entry.items():
+                if isinstance(value, float):
+                    self._board.add_scalar(f"{entry['event']}/{name}", value, entry["step"])
+            self._board.flush()

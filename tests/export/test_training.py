@@ -1,0 +1,238 @@
+"""Whole runs of a few steps on faces made of noise: what a run promises, not how well it learns.
+
+Needs torch; without it these are skipped (`make test-export` has it).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from janusd_export import recipe as recipes  # noqa: E402
+from janusd_export import train as training  # noqa: E402
+from janusd_export.augment import stored_template  # noqa: E402
+from janusd_export.checkpoint import load_average  # noqa: E402
+from janusd_export.errors import ExportError  # noqa: E402
+from janusd_export.teachers import ALL  # noqa: E402
+from janusd_export.train import train  # noqa: E402
+
+PEOPLE, EACH, SIDE = 12, 4, 144
+
+TINY = """
+name = "tiny"
+version = "0"
+seed = 7
+[faces]
+held_out_people = 3
+[target]
+embedding = 12
+person_weight = 0.2
+[student]
+stem = 4
+widths = [8, 8, 8]
+blocks = [1, 0, 0]
+mix = 16
+[schedule]
+batch = 12
+epochs = 3
+validate_minutes = 60
+processes = 1
+loaders = 0
+bfloat16 = false
+device = "cpu"
+[losses]
+embedding = 1.0
+relational = 0.5
+bank = 16
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    rng = np.random.default_rng(0)
+    count = PEOPLE * EACH
+    np.save(folder / "faces.npy", rng.integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8))
+    np.save(folder / "landmarks.npy", np.tile(stored_template(16), (count, 1, 1)))
+    person = np.repeat(np.arange(PEOPLE), EACH)
+    for number, teacher in enumerate(ALL):
+        centre = rng.normal(size=(PEOPLE, 16 + 4 * number))[person]
+        seen = centre + 0.2 * rng.normal(size=centre.shape)
+        np.save(folder / f"teacher-{teacher.name}.npy", seen.astype(np.float32))
+    with (folder / "faces.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["key", "source", "person"])
+        table.writerows([f"f{row}", "noise", f"p{who}"] for row, who in enumerate(person))
+    return folder
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> recipes.Recipe:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return recipes.load(path)
+
+
+def asking(recipe: recipes.Recipe, **losses: float) -> recipes.Recipe:
+    return msgspec.structs.replace(recipe, losses=recipes.Losses(**losses))
+
+
+def scheduled(recipe: recipes.Recipe, **changes: object) -> recipes.Recipe:
+    return msgspec.structs.replace(recipe, schedule=msgspec.structs.replace(recipe.schedule, **changes))
+
+
+def weights(recipe: recipes.Recipe, run_dir: Path) -> dict[str, torch.Tensor]:
+    return load_average(recipe, run_dir / "checkpoint.pt").state_dict()
+
+
+def log(run_dir: Path, event: str) -> list[dict]:
+    lines = [json.loads(line) for line in (run_dir / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_run_that_was_interrupted_ends_with_the_same_weights(cache, tiny, tmp_path, optimizer):
+    tiny = scheduled(tiny, optimizer=optimizer)
+    train(tiny, cache, tmp_path / "whole")
+    train(tiny, cache, tmp_path / "parts", stop_after=2)
+    train(tiny, cache, tmp_path / "parts", stop_after=1)
+    train(tiny, cache, tmp_path / "parts")
+    whole, parts = weights(tiny, tmp_path / "whole"), weights(tiny, tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_run_may_begin_with_the_weights_of_another(cache, tiny, tmp_path):
+    first = train(tiny, cache, tmp_path / "first")
+    train(scheduled(tiny, learning_rate=0.0), cache, tmp_path / "second", stop_after=1, start_from=first)
+    a, b = weights(tiny, tmp_path / "first"), weights(tiny, tmp_path / "second")
+    assert torch.equal(a["embed.weight"], b["embed.weight"])
+    (start,) = log(tmp_path / "second", "start")
+    assert start["start_from"].startswith("first/checkpoint.pt ")
+
+
+def test_the_weights_of_another_architecture_are_refused(cache, tiny, tmp_path):
+    first = train(tiny, cache, tmp_path / "first", stop_after=1)
+    other = msgspec.structs.replace(tiny, student=recipes.Student(stem=8, widths=(8, 8, 8), mix=16))
+    with pytest.raises(ExportError, match="another architecture"):
+        train(other, cache, tmp_path / "second", start_from=first)
+
+
+def test_another_seed_gives_another_network(cache, tiny, tmp_path):
+    train(tiny, cache, tmp_path / "a")
+    train(msgspec.structs.replace(tiny, seed=8), cache, tmp_path / "b")
+    a, b = weights(tiny, tmp_path / "a"), weights(tiny, tmp_path / "b")
+    assert not torch.equal(a["embed.weight"], b["embed.weight"])
+
+
+@pytest.mark.parametrize("term", ["embedding", "contrastive", "triplet", "arcface", "softmax"])
+def test_every_objective_moves_the_student(cache, tiny, tmp_path, term):
+    asked = scheduled(asking(tiny, **({"embedding": 0.0} | {term: 1.0})), faces_a_person=2)
+    before = train(asked, cache, tmp_path / "run", stop_after=1)
+    first = torch.load(before, weights_only=True)["student"]["embed.weight"].clone()
+    train(asked, cache, tmp_path / "run", stop_after=3)
+    after = torch.load(before, weights_only=True)["student"]["embed.weight"]
+    assert torch.isfinite(after).all()
+    assert not torch.equal(first, after)
+
+
+def test_labels_alone_are_enough_without_any_teacher(cache, tiny, tmp_path):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("faces.npy", "landmarks.npy", "faces.csv"):
+        (alone / name).symlink_to(cache / name)
+    with pytest.raises(ExportError, match="janus-export teach"):
+        train(tiny, alone, tmp_path / "run")
+    asked = scheduled(asking(tiny, embedding=0.0, arcface=1.0), faces_a_person=2)
+    train(asked, alone, tmp_path / "run", stop_after=1)
+    assert "cosine" not in log(tmp_path / "run", "validate")[0]
+
+
+@pytest.mark.parametrize("family", ["residual", "mobile"])
+def test_both_families_train_and_are_loaded_again(cache, tiny, tmp_path, family):
+    student = recipes.Student(family=family, stem=4, widths=(8, 8, 8), blocks=(0, 0, 0), factor=0.125, mix=16)
+    asked = msgspec.structs.replace(tiny, student=student)
+    train(asked, cache, tmp_path / "run", stop_after=1)
+    assert weights(asked, tmp_path / "run")
+
+
+def test_two_processes_learn_what_one_log_tells(cache, tiny, tmp_path):
+    asked = scheduled(tiny, processes=2, batch=6)
+    train(asked, cache, tmp_path / "run")
+    (start,) = log(tmp_path / "run", "start")
+    assert start["processes"] == 2
+    assert len(log(tmp_path / "run", "validate")) == 1
+
+
+def test_torchrun_starts_the_same_recipe_on_many_processes(cache, tiny, tmp_path):
+    (tmp_path / "two.toml").write_text(TINY.replace("epochs = 3", "epochs = 1"))
+    verb = ["-m", "janusd_export.main", "train", str(tmp_path / "two.toml")]
+    verb += ["--cache", str(cache), "--run-dir", str(tmp_path / "run")]
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *verb],
+        check=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+    )
+    (start,) = log(tmp_path / "run", "start")
+    assert start["processes"] == 2
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_state(
+    cache, tiny, tmp_path, monkeypatch
+):
+    checkpoint = train(tiny, cache, tmp_path / "run", stop_after=1)
+    good = checkpoint.read_bytes()
+    real = training.Objective.forward
+
+    def poisoned(self, y, features, asked):
+        total, terms = real(self, y, features, asked)
+        return total * float("nan"), terms
+
+    monkeypatch.setattr(training.Objective, "forward", poisoned)
+    with pytest.raises(ExportError, match=r"became nan at step 1.*learning_rate.*checkpoint\.pt"):
+        train(tiny, cache, tmp_path / "run")
+    assert checkpoint.read_bytes() == good
+
+
+def test_a_full_disk_is_said_and_the_old_checkpoint_stays(cache, tiny, tmp_path, monkeypatch):
+    checkpoint = train(tiny, cache, tmp_path / "run", stop_after=1)
+    good = checkpoint.read_bytes()
+
+    def full(state, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(ExportError, match=r"cannot write .*No space left.*make room"):
+        train(tiny, cache, tmp_path / "run", stop_after=1)
+    assert checkpoint.read_bytes() == good
+    assert not (tmp_path / "run" / "checkpoint.new").exists()
+
+
+def test_half_a_checkpoint_is_named(cache, tiny, tmp_path):
+    checkpoint = train(tiny, cache, tmp_path / "run", stop_after=1)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(ExportError, match=r"checkpoint\.pt is no whole checkpoint.*delete it"):
+        train(tiny, cache, tmp_path / "run")
+
+
+def test_more_people_than_there_are_is_said_before_the_first_step(cache, tiny, tmp_path):
+    asked = scheduled(asking(tiny, contrastive=1.0), batch=24, faces_a_person=2)
+    with pytest.raises(ExportError, match=r"asks for 12 people with 2 faces or more, and there are 9"):
+        train(asked, cache, tmp_path / "run")
+
+
+def test_hints_that_were_never_made_are_asked_for(cache, tiny, tmp_path):
+    with pytest.raises(ExportError, match="janus-export hints"):
+        train(asking(tiny, hints=1.0), cache, tmp_path / "run")
