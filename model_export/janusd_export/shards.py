@@ -1,73 +1,65 @@
-"""Read face shards into one array.
+"""Write aligned faces as shards that `import` reads.
 
-    DIR/index.csv       shard,key,source,person,detector_score,upscale
-    DIR/faces-NN.tar    KEY.webp, a square aligned face with a margin; KEY.cls, its person (also in the index)
+    DIR/index.csv       shard,key,source,person,detector_score,upscale, sorted by shard
+    DIR/faces-NN.tar    KEY.webp, a square aligned face with a margin; KEY.cls, its person where there is one
 
-Trust boundary: a shard that is cut off, a picture that cannot be read or has another size, or a face missing
-from its shard ends in an ExportError that names it.
+The same faces give the same bytes: members carry no time and no owner.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import tarfile
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from janusd_export.errors import ExportError
-from janusd_export.photos import decode
+COLUMNS = ("shard", "key", "source", "person", "detector_score", "upscale")
 
 
-def unpack(
-    shards_dir: Path, cache_dir: Path, side: int, progress: Callable[[int, int], None] | None = None
-) -> int:
-    """Decode all faces into CACHE/faces.npy and CACHE/faces.csv; give their number."""
-    try:
-        with (shards_dir / "index.csv").open(newline="", encoding="utf-8") as file:
-            rows = [(r["shard"], r["key"], r["source"], r["person"]) for r in csv.DictReader(file)]
-    except (OSError, KeyError) as error:
-        raise ExportError(
-            f"{shards_dir}/index.csv cannot be read ({error!r}): give the folder of the shards"
-        ) from error
-    place = {(shard, key): number for number, (shard, key, _, _) in enumerate(rows)}
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    beside = cache_dir / "faces.new.npy"
-    faces = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=(len(rows), side, side, 3))
-    done = 0
-    for shard in sorted({shard for shard, _, _, _ in rows}):
-        try:
-            with tarfile.open(shards_dir / shard, "r:") as archive:
-                for member in archive:
-                    number = (
-                        place.pop((shard, Path(member.name).stem), None)
-                        if member.name.endswith(".webp")
-                        else None
-                    )
-                    if number is None:
-                        continue
-                    stored = archive.extractfile(member)
-                    face = decode(stored.read() if stored else b"", f"{shard}/{member.name}")
-                    if face.shape != (side, side, 3):
-                        raise ExportError(f"{shard}/{member.name} is {face.shape[1]} px wide, not {side}")
-                    faces[number] = face
-                    done += 1
-                    if progress:
-                        progress(done, len(rows))
-        except (tarfile.TarError, OSError) as error:
-            raise ExportError(
-                f"{shards_dir / shard} is damaged or cut off ({error}): fetch it again"
-            ) from error
-    if place:
-        shard, key = next(iter(place))
-        raise ExportError(f"{len(place)} faces of index.csv are not in their shards, first {shard}/{key}")
-    faces.flush()
-    beside.replace(cache_dir / "faces.npy")
-    with (cache_dir / "faces.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["key", "source", "person"])
-        writer.writerows(
-            [f"{shard.removesuffix('.tar')}/{key}", source, person] for shard, key, source, person in rows
-        )
-    return done
+@dataclass(frozen=True, slots=True)
+class ShardFace:
+    """One face of a shard."""
+
+    key: str
+    coded: bytes
+    """WebP."""
+    source: str
+    person: str
+    """Empty: unknown."""
+    detector_score: float
+    upscale: float
+    """How much it was enlarged; below 1: reduced."""
+
+    def row(self, shard: str) -> tuple[str, ...]:
+        """Its line of the index."""
+        scores = f"{self.detector_score:.3f}", f"{self.upscale:.3f}"
+        return (shard, self.key, self.source, self.person, *scores)
+
+
+def write_shard(path: Path, faces: Iterable[ShardFace]) -> None:
+    """Write one tar beside its place and move it there: it is whole, or not there."""
+    beside = path.with_suffix(".new")
+    with tarfile.open(beside, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for face in faces:
+            _add(archive, f"{face.key}.webp", face.coded)
+            if face.person:
+                _add(archive, f"{face.key}.cls", face.person.encode())
+    beside.replace(path)
+
+
+def write_index(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write the index beside its place and move it there."""
+    beside = path.with_suffix(".new")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    beside.replace(path)
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))
