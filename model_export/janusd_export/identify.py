@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from janusd import models
 from janusd.core.gallery import Gallery
-from janusd.core.manifest import fmr_for_gallery, operating_point
+from janusd.core.manifest import Calibration, fmr_for_gallery, promised_point
 from janusd.core.match import identify as search
 from janusd_export.device import Embedded, Progress, embed_photos
 from janusd_export.errors import ExportError
+from janusd_export.findings import Door, DoorThreshold
 from janusd_export.metrics import Rate, rate
 from janusd_export.photos import Photo, open_photos
 
@@ -28,18 +30,12 @@ FPIR_TARGETS = (1e-1, 1e-2, 1e-3, 1.0 / 730.5)
 """The last is a door's default promise: one false unlock a year at two strangers' tries a day."""
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """What happened at the threshold of one promise."""
-
-    fpir_promised: float
-    fmr: float
-    threshold: float
-    is_extrapolated: bool
-    fnir: Rate
-    fpir: Rate
-    wrong_person: int
-    """Of the false negatives: enrolled people answered as somebody else."""
+SIZES = (10, 100, 1000)
+"""Galleries of a flat, a house, an office."""
+DRAWS = {10: 20, 100: 5}
+"""How often such a gallery is drawn: few people alone would say little. Larger ones are drawn once."""
+STRANGERS = 1000  # shown to one drawn gallery
+OTHERS = 5  # photographs of one resident that are shown: LFW has 530 of one man
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ class IdentifyReport:
     missed_probes: int
     rank_1: Rate
     """Mated probes whose own person is the most similar one, at any score."""
-    thresholds: list[Threshold]
+    thresholds: list[DoorThreshold]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,32 +129,9 @@ def report(plan: Plan, embedded: Embedded, models_dir: Path, fpir_targets: Seque
         }
     )
     people = {photo.person for photo in plan.gallery}
-    is_mated = np.array([photo.person in people for photo in plan.probes])
-    answers: list[
-        tuple[str, float]
-    ] = []  # best person and score of each probe; nobody where no face was found
-    for number in range(len(plan.probes)):
-        best = None
-        if embedded.is_found[enrolled + number]:
-            best, _ = search(embedded.embeddings[enrolled + number], gallery)
-        answers.append((best.person_id, best.score) if best else ("", -np.inf))
-    is_right = np.array([best == photo.person for (best, _), photo in zip(answers, plan.probes, strict=True)])
-    scores = np.array([score for _, score in answers])
-    thresholds = []
-    for promised in fpir_targets:
-        point = operating_point(calibration, fmr_for_gallery(promised, len(gallery)))
-        opens = scores >= point.threshold
-        thresholds.append(
-            Threshold(
-                promised,
-                point.fmr,
-                point.threshold,
-                point.is_extrapolated,
-                fnir=rate(int((is_mated & ~(opens & is_right)).sum()), int(is_mated.sum())),
-                fpir=rate(int((~is_mated & opens).sum()), int((~is_mated).sum())),
-                wrong_person=int((is_mated & opens & ~is_right).sum()),
-            )
-        )
+    seen = show(embedded, gallery, np.arange(enrolled, enrolled + len(plan.probes)), people)
+    is_mated, is_right = seen.is_mated, seen.is_right
+    thresholds = [_at(seen, calibration, promised, len(gallery)) for promised in fpir_targets]
     return IdentifyReport(
         enrolled=len(gallery),
         not_enrolled=sorted(people - {t.person_id for t in gallery.templates}),
@@ -167,6 +140,130 @@ def report(plan: Plan, embedded: Embedded, models_dir: Path, fpir_targets: Seque
         missed_probes=int((~embedded.is_found[enrolled:]).sum()),
         rank_1=rate(int((is_mated & is_right).sum()), int(is_mated.sum())),
         thresholds=thresholds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The door's answer to each probe. Arrays correspond."""
+
+    is_mated: NDArray[np.bool_]
+    is_right: NDArray[np.bool_]
+    """The most similar person is the probe's own."""
+    score: NDArray[np.float64]
+    """Of the most similar person; minus infinity where no face was found."""
+
+
+def show(embedded: Embedded, gallery: Gallery, probes: NDArray[np.intp], people: set[str]) -> Shown:
+    """Search the gallery for each of these rows. `people` are those who were to be enrolled."""
+    names, scores = [], []
+    for number in probes.tolist():
+        best = search(embedded.embeddings[number], gallery)[0] if embedded.is_found[number] else None
+        names.append(best.person_id if best else "")
+        scores.append(best.score if best else -np.inf)
+    own = [embedded.photos[number].person for number in probes.tolist()]
+    return Shown(
+        np.array([person in people for person in own], bool),
+        np.array([name == person for name, person in zip(names, own, strict=True)], bool),
+        np.array(scores),
+    )
+
+
+def doors(
+    embedded: Embedded,
+    calibration: Calibration,
+    sizes: Sequence[int] = SIZES,
+    targets: Sequence[float] = FPIR_TARGETS,
+    seed: int = 0,
+) -> list[Door]:
+    """Identification at each gallery size that the photographs allow, thresholds from the manifest.
+
+    Residents are drawn from people with two or more photographs and enrolled from one; their others (at most
+    five) are shown, and one of each of up to a thousand strangers.
+    """
+    by_person: dict[str, list[int]] = {}
+    for number, photo in enumerate(embedded.photos):
+        by_person.setdefault(photo.person, []).append(number)
+    several = sorted(name for name, rows in by_person.items() if len(rows) >= 2)
+    found = []
+    for size in sizes:
+        if size > len(several) or size >= len(by_person):
+            continue  # nobody left to be enrolled, or to be a stranger
+        rng = np.random.default_rng((seed, size))
+        draws = DRAWS.get(size, 1)
+        parts = [_play(embedded, by_person, several, size, rng) for _ in range(draws)]
+        found.append(_door(parts, calibration, size, targets))
+    return found
+
+
+def _play(
+    embedded: Embedded,
+    by_person: dict[str, list[int]],
+    several: list[str],
+    size: int,
+    rng: np.random.Generator,
+) -> Shown:
+    residents = set(rng.choice(several, size, replace=False).tolist())
+    gallery, probes = {}, []
+    for name in sorted(residents):
+        rows = rng.permutation(by_person[name]).tolist()
+        if embedded.is_found[rows[0]]:
+            gallery[name] = [embedded.embeddings[rows[0]]]
+        probes += rows[1 : 1 + OTHERS]
+    strangers = sorted(set(by_person) - residents)
+    for name in rng.permutation(strangers)[:STRANGERS].tolist():
+        probes.append(int(rng.choice(by_person[name])))
+    return show(embedded, Gallery.of_embeddings(gallery), np.array(probes, np.intp), residents)
+
+
+def _door(parts: list[Shown], calibration: Calibration, size: int, targets: Sequence[float]) -> Door:
+    seen = Shown(
+        np.concatenate([part.is_mated for part in parts]),
+        np.concatenate([part.is_right for part in parts]),
+        np.concatenate([part.score for part in parts]),
+    )
+    fpir, fnir = search_curve(seen)
+    return Door(
+        enrolled=size,
+        draws=len(parts),
+        mated=int(seen.is_mated.sum()),
+        non_mated=int((~seen.is_mated).sum()),
+        rank_1=rate(int((seen.is_mated & seen.is_right).sum()), int(seen.is_mated.sum())),
+        thresholds=[_at(seen, calibration, target, size) for target in targets] if calibration.table else [],
+        curve_fpir=fpir,
+        curve_fnir=fnir,
+    )
+
+
+def search_curve(seen: Shown, points: int = 40) -> tuple[list[float], list[float]]:
+    """(FPIR, FNIR) over thresholds, FPIR falling: from all strangers who are seen let in to none of them."""
+    strangers = np.sort(seen.score[~seen.is_mated])[::-1]
+    own = np.where(seen.is_right, seen.score, -np.inf)[seen.is_mated]
+    if not len(strangers) or not len(own):
+        return [], []
+    seen_ones = int(np.isfinite(strangers).sum())  # who is not found is never let in
+    allowed = np.unique(np.geomspace(1, max(1, seen_ones), points).astype(np.int64))[::-1]
+    thresholds = [float(strangers[n - 1]) for n in allowed if seen_ones]
+    thresholds.append(float(np.nextafter(strangers[0], np.inf)))
+    return (
+        [float((strangers >= t).mean()) for t in thresholds],
+        [float((~(own >= t)).mean()) for t in thresholds],
+    )
+
+
+def _at(seen: Shown, calibration: Calibration, promised: float, enrolled: int) -> DoorThreshold:
+    """Errors at the threshold that keeps this promise for a gallery of this size."""
+    point = promised_point(calibration, fmr_for_gallery(promised, enrolled))
+    opens = seen.score >= point.threshold
+    mated, right = seen.is_mated, seen.is_right
+    return DoorThreshold(
+        promised,
+        point.fmr,
+        point.threshold,
+        point.is_extrapolated,
+        fnir=rate(int((mated & ~(opens & right)).sum()), int(mated.sum())),
+        fpir=rate(int((~mated & opens).sum()), int((~mated).sum())),
+        wrong_person=int((mated & opens & ~right).sum()),
     )
 
 

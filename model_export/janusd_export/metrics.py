@@ -45,6 +45,17 @@ def rate(hits: int, trials: int, confidence: float = 0.95) -> Rate:
     return Rate(hits, trials, low, high)
 
 
+def rank_interval(rank: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Where the `rank`-th smallest of `count` uniform numbers lies: beta(rank, count - rank + 1)."""
+    if not 1 <= rank <= count:
+        raise ValueError(f"{rank} is no rank of {count}")
+    tail = (1.0 - confidence) / 2.0
+    return (
+        _beta_quantile(tail, rank, count - rank + 1),
+        _beta_quantile(1.0 - tail, rank, count - rank + 1),
+    )
+
+
 def threshold_at_fmr(impostor: Scores, fmr: float) -> float:
     """The lowest threshold at which at most `fmr` of these impostor scores match (score >= threshold).
 
@@ -70,16 +81,37 @@ def true_match_rate(genuine: Scores, impostor: Scores, fmr: float) -> tuple[Rate
 
 def equal_error_rate(genuine: Scores, impostor: Scores) -> float:
     """The rate where FMR and FNMR cross, by linear interpolation over the distinct scores."""
-    thresholds = np.unique(np.concatenate([genuine, impostor]))
-    fnmr = np.searchsorted(np.sort(genuine), thresholds, side="left") / len(genuine)
-    fmr = 1.0 - np.searchsorted(np.sort(impostor), thresholds, side="left") / len(impostor)
-    fnmr, fmr = np.append(fnmr, 1.0), np.append(fmr, 0.0)  # above the highest score nothing matches
-    gap = fnmr - fmr  # rises from -1 to 1
-    k = int(np.argmax(gap >= 0))
-    if k == 0:
+    return sorted_equal_error_rate(np.sort(genuine), np.sort(impostor))
+
+
+def sorted_equal_error_rate(genuine: Scores, impostor: Scores) -> float:
+    """The same of scores that are already in ascending order; only those near the crossing are looked at.
+
+    All pairs of a collection are tens of millions of scores: their distinct values are not worth listing.
+    """
+    friends = np.unique(genuine)
+    crossed = _gap(genuine, impostor, friends) >= 0
+    k = int(np.argmax(crossed)) if crossed.any() else len(friends)
+    # The gap rises with the threshold, so it changes sign between these two friends' scores.
+    low = friends[k - 1] if k > 0 else np.float32(-np.inf)
+    high = friends[k] if k < len(friends) else np.float32(np.inf)
+    between = impostor[np.searchsorted(impostor, low) : np.searchsorted(impostor, high, side="right")]
+    thresholds = np.unique(np.concatenate([friends[max(0, k - 1) : k + 1], between]))
+    gap = np.append(_gap(genuine, impostor, thresholds), 1.0)  # above the highest score nothing matches
+    fnmr = np.append(np.searchsorted(genuine, thresholds, side="left") / len(genuine), 1.0)
+    at = int(np.argmax(gap >= 0))
+    if at == 0:
         return float(fnmr[0])
-    share = -gap[k - 1] / (gap[k] - gap[k - 1])
-    return float(fnmr[k - 1] + share * (fnmr[k] - fnmr[k - 1]))
+    share = -gap[at - 1] / (gap[at] - gap[at - 1])
+    return float(fnmr[at - 1] + share * (fnmr[at] - fnmr[at - 1]))
+
+
+def _gap(genuine: Scores, impostor: Scores, thresholds: Scores) -> NDArray[np.float64]:
+    """FNMR - FMR at these thresholds, from sorted scores; rises from -1 to 1."""
+    fnmr = np.searchsorted(genuine, thresholds, side="left") / len(genuine)
+    fmr = 1.0 - np.searchsorted(impostor, thresholds, side="left") / len(impostor)
+    gap: NDArray[np.float64] = fnmr - fmr
+    return gap
 
 
 def best_threshold(scores: Scores, is_same: NDArray[np.bool_]) -> float:
@@ -142,17 +174,25 @@ def same_and_different(embeddings: NDArray[np.float32], person: NDArray[np.int32
 
 
 def _beta_quantile(p: float, a: float, b: float) -> float:
-    """The p-quantile of the beta distribution, by bisection on the regularised incomplete beta function."""
+    """The p-quantile of the beta distribution, by Newton's method kept inside a shrinking bracket.
+
+    Each look at the distribution costs the more the larger the counts: millions want few looks.
+    """
     low, high = 0.0, 1.0
+    x = min(max(a / (a + b), 1e-12), 1.0 - 1e-12)
+    constant = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     for _ in range(200):
-        middle = (low + high) / 2
-        if _beta_cdf(middle, a, b) < p:
-            low = middle
-        else:
-            high = middle
-        if high - low < 1e-12:
-            break
-    return (low + high) / 2
+        over = _beta_cdf(x, a, b) - p
+        low, high = (low, x) if over > 0 else (x, high)
+        log_density = constant + (a - 1.0) * math.log(x) + (b - 1.0) * math.log1p(-x)
+        step = over * math.exp(-log_density) if log_density > -600.0 else math.inf
+        following = x - step
+        if not low < following < high:
+            following = (low + high) / 2
+        if abs(following - x) <= 1e-12 * x or high - low < 1e-16:
+            return following
+        x = following
+    return x
 
 
 def _beta_cdf(x: float, a: float, b: float) -> float:

@@ -3,13 +3,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from janusd import models
 from janusd.core.manifest import Calibration, Encoder, Manifest, Tail, TensorSpec, Threshold
 from janusd_export import evaluate, identify
 from janusd_export.device import Embedded
 from janusd_export.errors import ExportError
 from janusd_export.photos import Photo
 from janusd_export.release import write_manifest
+
+UNCALIBRATED = Calibration("not yet", 0, 0, (), Tail(0.0, 1.0, 0.0, 1.0))
 
 
 @pytest.fixture
@@ -107,9 +112,13 @@ def test_a_pair_with_a_missed_face_never_matches():
     photos = [photo(f"p{i}", f"p{i}") for i in range(40)]
     pairs = [evaluate.Pair(f"p{i}", f"p{i + 1}", i % 2 == 0) for i in range(0, 39)]
     vectors = [None if i == 0 else [1, i % 3, 0] for i in range(40)]
-    found = evaluate.report(pairs, embedded(*zip(photos, vectors, strict=True)))
+    seen = embedded(*zip(photos, vectors, strict=True))
+    found = evaluate.report_pairs(evaluate.rows_of(pairs, seen), seen, UNCALIBRATED, 1e-3)
     assert found.missed_photos == found.missed_pairs == 1
     assert found.genuine + found.impostor == 39
+    assert found.confusion is None  # no threshold without a calibration
+    assert found.worst[0].score == evaluate.MISSED
+    assert found.worst[0].is_same
 
 
 def test_a_pairs_file_says_which_line_is_wrong(tmp_path):
@@ -117,3 +126,50 @@ def test_a_pairs_file_says_which_line_is_wrong(tmp_path):
     path.write_text("image_a,image_b,same\na,b,1\na,c,yes\n")
     with pytest.raises(ExportError, match="after 1 pairs"):
         evaluate.read_pairs(path)
+
+
+def test_pairs_of_only_one_kind_are_refused(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("image_a,image_b,same\na,b,1\na,c,1\n")
+    with pytest.raises(ExportError, match="of one person"):
+        evaluate.read_pairs(path)
+
+
+def shown(*answers):
+    """Answers (mated, right, score)."""
+    mated, right, score = (np.array(column) for column in zip(*answers, strict=True))
+    return identify.Shown(mated.astype(bool), right.astype(bool), score.astype(float))
+
+
+def test_identification_errors_are_the_counted_ones_at_every_threshold():
+    seen = shown(
+        (1, 1, 0.9), (1, 1, 0.4), (1, 0, 0.8), (1, 0, -np.inf),  # residents: two right, one confused
+        (0, 0, 0.7), (0, 0, 0.3), (0, 0, 0.2), (0, 0, -np.inf),  # strangers, and one of each not seen
+    )  # fmt: skip
+    fpir, fnir = identify.search_curve(seen)
+    at = dict(zip(fpir, fnir, strict=True))
+    assert at == {0.75: 0.5, 0.5: 0.5, 0.25: 0.75, 0.0: 0.75}
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(-1, 1)), min_size=1, max_size=20))
+def test_fewer_strangers_let_in_never_means_fewer_residents_refused(answers):
+    fpir, fnir = identify.search_curve(shown(*answers))
+    assert fpir == sorted(fpir, reverse=True)
+    assert fnir == sorted(fnir)
+
+
+def test_galleries_that_the_photographs_do_not_allow_are_left_out(models_dir):
+    rng = np.random.default_rng(0)
+    people = [f"p{i:02}" for i in range(14) for _ in range(2)]
+    rows = [(photo(name, f"{name}_{n % 2}"), rng.standard_normal(3)) for n, name in enumerate(people)]
+    calibration = models.load(models_dir).manifest.encoder.calibration
+    found = identify.doors(embedded(*rows), calibration, sizes=(10, 14, 100))
+    assert [door.enrolled for door in found] == [10]  # 14 leave no stranger
+    (door,) = found
+    assert door.mated == 10 * door.draws
+    assert door.non_mated == 4 * door.draws
+    assert [row.fpir_promised for row in door.thresholds] == list(identify.FPIR_TARGETS)
+    rare = [row for row in door.thresholds if row.is_extrapolated]
+    assert rare
+    assert all(row.fmr < 0.01 for row in rare)

@@ -12,13 +12,16 @@ from janusd import models
 from janusd_export.terminal import bars
 
 WHAT = "measure impostor and genuine scores of held-out people"
-MORE = "Writes thresholds and their tail into the manifest; a door's promise rests on them."
+MORE = (
+    "Writes thresholds and their tail into the manifest; a door's promise rests on them. Rates that the "
+    "comparisons cannot show are extrapolated, and marked so. How well the tail fits goes into tail.json."
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what it takes."""
     parser.add_argument("recipe", type=Path, help="the recipe of the run, for its held-out people")
-    parser.add_argument("--cache", type=Path, required=True, help="what prepare wrote")
+    parser.add_argument("--cache", type=Path, required=True, help="what import and teach wrote")
     parser.add_argument("--models", type=Path, required=True, help="the model directory")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -27,8 +30,8 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     import msgspec
 
-    from janusd_export import recipe
-    from janusd_export.calibrate import calibrate, embed_held_out
+    from janusd_export import findings, recipe
+    from janusd_export.calibrate import calibrate, check_tail, compare, embed_held_out
     from janusd_export.device import open_pipeline
     from janusd_export.release import write_manifest
 
@@ -44,6 +47,8 @@ def run(options: argparse.Namespace) -> None:
     manifest = models.load(options.models).manifest
     encoder = msgspec.structs.replace(manifest.encoder, calibration=found)
     write_manifest(options.models, msgspec.structs.replace(manifest, encoder=encoder))
+    check = check_tail(compare(held_out).impostor, found.tail)
+    findings.write(options.models / findings.TAIL_FILE, check)
     if options.json:
         print(json.dumps(msgspec.to_builtins(found), indent=2))
         return
@@ -51,9 +56,18 @@ def run(options: argparse.Namespace) -> None:
     print(f"{found.impostor_comparisons:,} impostor and {found.genuine_comparisons:,} genuine comparisons")
     for row in found.table:
         print(f"FMR {row.fmr:<7g} threshold {row.threshold:.4f} [{row.low:.4f}, {row.high:.4f}]")
+    for row in found.extrapolated:
+        print(f"FMR {row.fmr:<7g} threshold {row.threshold:.4f} [{row.low:.4f}, {row.high:.4f}] EXTRAPOLATED")
     tail = found.tail
     print(
         f"tail above {tail.location:.4f}: scale {tail.scale:.4f}, shape {tail.shape:.4f}, "
         f"rate {tail.exceed_rate:.2e}"
     )
+    inside = sum(a <= x <= b for x, a, b in zip(check.observed, check.low, check.high, strict=True))
+    print(f"fit: {inside} of {len(check.observed)} quantiles lie where independent scores would put them")
+    for choice in check.choices:
+        print(
+            f"  tail of the highest {choice.exceed_rate:.2g}: shape {choice.shape:.4f}, "
+            f"FMR 1e-06 at {choice.threshold:.4f}"
+        )
     print("genuine quantiles", found.genuine_quantiles)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from janusd_export.errors import ExportError
@@ -39,6 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
+    import msgspec
+
     from janusd_export import identify
 
     if options.lfw:
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
             progress=lambda done, total: show("photographs", done, total),
         )
     if options.json:
-        print(json.dumps(plain(asdict(found)), indent=2))
+        print(json.dumps(plain(msgspec.to_builtins(found)), indent=2))
         return
     print(
         f"{found.enrolled} people enrolled from one photo each; "

@@ -1,0 +1,305 @@
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from janusd.core.manifest import Calibration, Encoder, Manifest, Tail, TensorSpec, Threshold
+from janusd_export import curves, findings, layers, material, plots, report, runs
+from janusd_export.curves import Ranked
+from janusd_export.errors import ExportError
+from janusd_export.metrics import rate
+from janusd_export.release import write_manifest
+
+TITLES = (
+    "Scores", "Errors at every threshold", "What the thresholds promise", "Confusion at the chosen threshold",
+    "Who is it?", "Bad light, far away, turned away", "Beside other encoders", "Other ways to compare",
+    "Does it serve everybody alike?", "People it never saw", "The worst pairs", "Training",
+    "What int8 costs, layer by layer", "What it costs to run", "Where it came from",
+)  # fmt: skip
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks nesting, and keeps headings, text and everything that could be fetched."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.headings, self.texts = [], [], [], [], []
+        self.feed(text)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        self.ids += [named["id"]] if "id" in named else []
+        self.links += [named[key] for key in ("src", "href", "xlink:href", "action", "data") if key in named]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> closes another"
+
+    def handle_data(self, text):
+        self.texts.append(text)
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(text)
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    folder = tmp_path / "arcface"
+    folder.mkdir()
+    lines = [{"event": "start", "step": 0, "train_faces": 900, "macs": 1_000_000, "parameters": 1234}]
+    for step in range(50, 500, 50):
+        lines.append(
+            {
+                "event": "step",
+                "step": step,
+                "epoch": step / 100,
+                "seconds": step,
+                "rate": 0.001,
+                "loss": 9 / step,
+            }
+        )
+        lines.append(
+            {"event": "validate", "step": step, "cosine": step / 600, "tar@0.01": 0.8, "tar@0.001": 0.7}
+        )
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+@pytest.fixture
+def models_dir(tmp_path):
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "tiny.tflite").write_bytes(b"not run here")
+    calibration = Calibration(
+        "made up & <odd>",
+        1000,
+        10,
+        tuple(Threshold(r, t, t - 0.02, t + 0.02) for r, t in ((0.1, 0.2), (0.01, 0.3), (1e-3, 0.4))),
+        Tail(0.25, 0.05, -0.1, 0.02),
+        {},
+        (Threshold(1e-6, 0.6, 0.5, 0.7),),
+    )
+    spec = TensorSpec((1, 112, 112, 3), 0.1, 0)
+    encoder = Encoder(
+        "tiny", "tiny.tflite", hashlib.sha256(b"not run here").hexdigest(), "3", spec,
+        TensorSpec((1, 8), 0.1, 0), "arcface-112", "none", calibration, training={"data": ["5 faces"]},
+    )  # fmt: skip
+    write_manifest(folder, Manifest(1, encoder))
+    layers.write(
+        folder, [layers.Layer("stem", "CONV_2D", 31.5, 900), layers.Layer("flat", "RESHAPE", None, 0)]
+    )
+    check = findings.TailCheck(
+        3, [0.5, 0.4, 0.3], [0.52, 0.4, 0.29], [0.45, 0.38, 0.28], [0.6, 0.42, 0.31],
+        [findings.TailChoice(1e-3, -0.1, 0.6)],
+    )  # fmt: skip
+    findings.write(folder / findings.TAIL_FILE, check)
+    return folder
+
+
+@pytest.fixture
+def found(models_dir):
+    """An evaluation with every section, of made-up scores."""
+    rng = np.random.default_rng(0)
+    ranked = Ranked.of(
+        rng.normal(0.6, 0.12, 4000).astype(np.float32), rng.normal(0.0, 0.12, 40_000).astype(np.float32)
+    )
+    points, curve, hills = curves.operating_points(ranked), curves.tradeoff(ranked), curves.histogram(ranked)
+    some = rate(3, 40)
+    kept = findings.Promise(1e-3, 0.4, False, rate(40, 40_000))
+    cosine = findings.Matcher("cosine", "as the door", some, some, rate(1, 45))
+    groups = [
+        findings.Subgroup("hat", "yes", 2, 4, some, rate(0, 30)),
+        findings.Subgroup("hat", "no", 1, 1, rate(0, 0), rate(0, 0)),
+    ]
+    worst = [
+        findings.WorstPair("ann_1", "ann_2", True, 0.01),
+        findings.WorstPair("ann_1", "ben<1>", False, 0.7),
+    ]
+    door = findings.DoorThreshold(0.01, 1e-4, 0.5, True, some, rate(0, 90), 1)
+    robust = [findings.RobustPoint(x, f"{x:g}", some, rate(0, 1560), rate(1, 40)) for x in (0.0, 0.5)]
+    dusk = findings.Robustness("light", "light left", "it gets dark", robust)
+    manifest = json.loads((models_dir / "manifest.json").read_text())
+    return findings.Evaluation(
+        format=findings.FORMAT,
+        encoder=findings.Encoder("tiny", "3", manifest["encoder"]["sha256"], 12, 1.5, 2, 8, "none"),
+        collection="made: 8 photographs, 4 listed pairs",
+        pairs=findings.Pairs(
+            4000, 40_000, 8, 1, 1, rate(39, 40), [1.0, 0.9], 0.02, points, curve, hills, worst,
+            findings.Confusion(1e-3, 0.4, False, 3900, 100, 40, 39_960),
+        ),
+        cross=findings.Cross(4, 8, 4000, 40_000, 0.02, points, curve, hills, worst, [kept]),
+        doors=[findings.Door(10, 2, 40, 90, rate(39, 40), [door], [0.5, 0.1, 0.0], [0.1, 0.2, 0.3])],
+        matchers=findings.Matchers(5, 3, 40, 90, [cosine], rate(38, 40), "no sklearn"),
+        subgroups=findings.Subgroups(0.4, 1e-3, groups, 3),
+        sturdiness=findings.Sturdiness(40, 0.4, 1e-3, [dusk]),
+        networks=[
+            findings.Network("int8", "as released", rate(39, 40), 0.02, points, points, 12, 3.0),
+            findings.Network("float", "before", rate(39, 40), 0.02, points, points, None, None, 0.999),
+        ],
+        map=findings.Map("t-SNE", ["ann", "ben"], [0.1, -0.1, 1.0], [0.0, 0.5, -1.0], [0, 0, 1], rate(2, 3)),
+        notes=["dlib is not installed"],
+    )  # fmt: skip
+
+
+def test_a_page_of_everything_is_whole_and_fetches_nothing(tmp_path, run_dir, models_dir, found):
+    findings.write(models_dir / material.EVALUATION, found)
+    path = report.write(tmp_path / "deep" / "report.html", material.gather([run_dir, models_dir]))
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.headings == [*TITLES[:5], TITLES[5], *TITLES[6:]]
+    assert len(set(page.ids)) == len(page.ids)
+    assert {link for link in page.links if not link.startswith("#")} == set()
+    assert {link[1:] for link in page.links} == set(page.ids)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link|<iframe", text)
+    assert "Made by" not in text  # nothing is missing
+    assert text.count("How to read this.") >= 12
+    said = " ".join(page.texts)
+    assert "made up & <odd>" in said  # escaped once, not twice and not less
+    assert "ben<1>" in said
+    assert "not measured: dlib is not installed" in said
+    assert "nan" not in re.sub(r"[a-z]*nan[a-z]+|[a-z]+nan", "", text.lower())
+    assert not list(path.parent.glob("*.new"))
+
+
+def test_every_figure_is_named_and_stays_within_its_frame(run_dir, models_dir, found):
+    findings.write(models_dir / material.EVALUATION, found)
+    text = report.page(material.gather([models_dir, run_dir]))
+    drawn = re.findall(
+        r"<svg viewBox=\"0 0 ([\d.]+) ([\d.]+)\" role=\"img\" aria-label=\"([^\"]+)\">(.*?)</svg>", text
+    )
+    assert len(drawn) == text.count("<svg")
+    assert len(drawn) >= 15
+    for width, height, name, inside in drawn:
+        assert name
+        for path in re.findall(r'points="([^"]+)"', inside):
+            for x, y in (map(float, pair.split(",")) for pair in path.split()):
+                assert 0 <= x <= float(width), name
+                assert 0 <= y <= float(height), name
+
+
+def test_a_section_without_input_says_which_command_makes_it(run_dir):
+    text = report.page(material.gather([run_dir]))
+    page = Page(text)
+    assert page.headings == list(TITLES)
+    for verb in ("evaluate", "calibrate", "compile"):
+        assert f"janus-export {verb}" in text
+    assert "Not evaluated yet" in text
+    training = text[text.index('id="training"') : text.index('id="layers"')]
+    assert "Made by" not in training
+
+
+def test_an_evaluation_alone_is_a_report_without_training(tmp_path, found):
+    findings.write(tmp_path / "e.json", found)
+    text = report.page(material.gather([tmp_path / "e.json"]))
+    training = text[text.index('id="training"') : text.index('id="layers"')]
+    assert "janus-export train" in training
+    assert "97.50 %" in text  # the accuracy, 39 of 40
+
+
+def test_two_evaluations_are_drawn_into_one_trade_off(tmp_path, found):
+    other = msgspec.structs.replace(
+        found, encoder=msgspec.structs.replace(found.encoder, name="rival", sha256="00"), cross=None
+    )
+    findings.write(tmp_path / "a.json", found)
+    findings.write(tmp_path / "b.json", other)
+    text = report.page(material.gather([tmp_path / "a.json", tmp_path / "b.json"]))
+    drawn = text[text.index('id="tradeoff"') : text.index('id="promises"')]
+    assert ">rival</text>" in drawn
+    assert "the listed pairs" in drawn  # only one of them has all pairs
+
+
+def test_faces_are_shown_only_under_a_stated_licence(tmp_path, found):
+    for name in ("ann_1", "ann_2"):
+        (tmp_path / "photos" / "ann").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "photos" / "ann" / f"{name}.png"), np.full((60, 50, 3), 90, np.uint8))
+    findings.write(tmp_path / "e.json", found)
+    plain = report.page(material.gather([tmp_path / "e.json"]))
+    assert "<img" not in plain
+    faces = material.allow_faces("CC0, nobody is shown", tmp_path / "photos")
+    shown = report.page(material.gather([tmp_path / "e.json"], faces))
+    page = Page(shown)
+    assert "CC0, nobody is shown" in shown
+    assert sum(link.startswith("data:image/jpeg;base64,") for link in page.links) == 3  # ben's is not there
+    with pytest.raises(ExportError, match="licence"):
+        material.allow_faces("  ", tmp_path / "photos")
+
+
+def test_a_place_that_is_nothing_of_ours_is_refused(tmp_path):
+    with pytest.raises(ExportError, match="neither a run"):
+        material.gather([tmp_path])
+    (tmp_path / "e.json").write_text('{"format": 1}')
+    with pytest.raises(ExportError, match="encoder"):
+        material.gather([tmp_path / "e.json"])
+
+
+def test_an_evaluation_comes_back_from_its_file_as_it_was(tmp_path, found):
+    findings.write(tmp_path / "e.json", found)
+    assert findings.read(tmp_path / "e.json") == found
+    findings.write(tmp_path / "old.json", msgspec.structs.replace(found, format=0))
+    with pytest.raises(ExportError, match="evaluate again"):
+        findings.read(tmp_path / "old.json")
+
+
+def test_a_run_that_was_killed_and_resumed_is_read_once(run_dir):
+    path = run_dir / "log.jsonl"
+    again = {"event": "step", "step": 400, "epoch": 4.0, "seconds": 1, "rate": 0.001, "loss": 0.5}
+    with path.open("a") as log:
+        log.write(
+            json.dumps({"event": "start", "step": 400}) + "\n" + json.dumps(again) + "\n" + '{"event": "st'
+        )
+    run = runs.read(run_dir)
+    assert run.starts == 2
+    assert [entry["step"] for entry in run.steps] == list(range(50, 500, 50))
+    assert dict(run.series("loss"))[4.0] == 0.5
+    assert run.series("loss")[0][0] == pytest.approx(0.5)  # epochs
+    assert run.series("nothing of that name") == []
+
+
+def test_a_damaged_line_in_the_middle_of_a_log_is_named(run_dir):
+    path = run_dir / "log.jsonl"
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3][:9]
+    path.write_text("\n".join(lines))
+    with pytest.raises(ExportError, match=r"log\.jsonl, line 4"):
+        runs.read(run_dir)
+
+
+def test_axes_have_round_ticks_and_keep_to_their_ends():
+    axis = plots.linear(0.0, 1.0, "score")
+    assert [text for _, text in axis.ticks] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    assert (axis(-3.0), axis(0.25), axis(7.0)) == (0.0, 0.25, 1.0)
+    logarithmic = plots.rates(1e-4, 1.0, "FMR")
+    assert logarithmic(1e-2) == pytest.approx(0.5)
+    assert [text for _, text in logarithmic.ticks] == ["10⁻⁴", "0.1 %", "1 %", "10 %", "100 %"]
+    assert plots.rates(0.01, 0.99, "FMR", "probit")(0.5) == pytest.approx(0.5)
+
+
+def test_labels_of_lines_that_end_together_do_not_cover_each_other():
+    figure = plots.Figure("ends", plots.linear(0, 1, "x"), plots.linear(0, 1, "y"), right=90)
+    for number in range(5):
+        figure.line([(0, 0), (1, 0.001 * number)], "s1", f"line {number}")
+    heights = [float(y) for y in re.findall(r'class="label s1" x="[\d.]+" y="([\d.]+)"', figure.svg())]
+    assert len(heights) == 5
+    assert min(b - a for a, b in pairwise(heights)) >= 14
+    assert max(heights) <= figure.height - 40
+
+
+def test_the_style_sheet_is_beside_the_page_and_knows_night_and_paper():
+    style = Path(report.__file__).with_name("report.css").read_text()
+    for word in ("prefers-color-scheme: dark", "@media print", "max-width: 30rem"):
+        assert word in style
