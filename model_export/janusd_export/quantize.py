@@ -6,8 +6,7 @@
 Pinned and tried: torch 2.13.0, litert-torch 0.10.0, ai-edge-quantizer 0.10.0. What was learnt on the way:
 - The quantizer's own calibrator averages minima and maxima and thereby clips; `observe` keeps the outermost.
 - Its files keep weights behind the flatbuffer and leave every operator at version 1, which tools for
-accelerators
-  refuse. `tidy` moves the weights inside and states the versions; the numbers stay the same.
+  accelerators refuse. `tidy` moves the weights inside and states the versions; the numbers stay the same.
 """
 
 # ruff: noqa: PLC0415  # heavy libraries, and verbs, load only where they are used
@@ -16,6 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from janusd.core.align import CROP_PX
 from janusd.core.embed import to_tensor
 from janusd.core.manifest import TensorSpec
 from janusd.core.types import Crop
+from janusd_export import edgetpu, graph
 from janusd_export.errors import ExportError
 from janusd_hw.litert import LiteRtNetwork
 
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 
 Ranges = dict[str, Any]
 """Tensor name -> {"min", "max"}, arrays as the quantizer keeps them."""
-
-# The version of each int8 operator, from TensorFlow's lite/tools/versioning/op_version.cc; also the complete
-# list of operators an Edge TPU maps that this network may use.
-_INT8_VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "ADD": 2, "PAD": 2, "RESHAPE": 1}
 
 
 def to_real(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -89,25 +86,25 @@ def tidy(model: bytes) -> bytes:
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    tree = schema.ModelT.InitFromPackedBuf(model, 0)
+    tree = graph.unpack(model)
     for buffer in tree.buffers:
         if buffer.offset and buffer.size > 1:
             buffer.data = np.frombuffer(model[buffer.offset : buffer.offset + buffer.size], np.uint8)
         buffer.offset, buffer.size = 0, 0
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    names = graph.builtin_names()
     for code in tree.operatorCodes:
         name = names.get(code.builtinCode, f"operator {code.builtinCode}")
-        if name not in _INT8_VERSIONS:
+        if name not in edgetpu.INT8_VERSIONS:
             raise ExportError(f"the compiled network holds {name}, which an int8 accelerator does not map")
-        code.version = _INT8_VERSIONS[name]
-    (graph,) = tree.subgraphs
+        code.version = edgetpu.INT8_VERSIONS[name]
+    (first,) = tree.subgraphs
     shape_inputs = {
         i
-        for op in graph.operators
+        for op in first.operators
         for i in list(op.inputs)[1:]
         if names[tree.operatorCodes[op.opcodeIndex].builtinCode] in ("RESHAPE", "PAD")
     }
-    for number, tensor in enumerate(graph.tensors):
+    for number, tensor in enumerate(first.tensors):
         if (
             tensor.type not in (schema.TensorType.INT8, schema.TensorType.INT32)
             and number not in shape_inputs
@@ -117,16 +114,16 @@ def tidy(model: bytes) -> bytes:
             )
     builder = flatbuffers.Builder(len(model) + 4096)
     builder.Finish(tree.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    tidied = bytes(builder.Output())
+    report = edgetpu.check(graph.read(tidied))
+    if not report.is_mapped:
+        raise ExportError("an int8 accelerator does not map the network: " + "; ".join(report.complaints))
+    return tidied
 
 
 def operators(model: bytes) -> list[str]:
     """The names of the operators in order."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    tree = schema.ModelT.InitFromPackedBuf(model, 0)
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    return [names[tree.operatorCodes[op.opcodeIndex].builtinCode] for op in tree.subgraphs[0].operators]
+    return [operator.kind for operator in graph.read(model).operators]
 
 
 def run_int8(network: LiteRtNetwork, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -138,9 +135,22 @@ def run_int8(network: LiteRtNetwork, crops: NDArray[np.uint8]) -> NDArray[np.flo
     return np.stack(rows)
 
 
-def compile_student(folded: torch.nn.Module, crops: NDArray[np.uint8]) -> bytes:
-    """Folded student and calibration crops (n, 112, 112, 3) to the int8 file."""
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One network as two files with the same operators."""
+
+    in_float: bytes
+    in_int8: bytes
+
+
+def compile_pair(folded: torch.nn.Module, crops: NDArray[np.uint8]) -> Pair:
+    """Folded student and calibration crops (n, 112, 112, 3) to the float and the int8 file."""
     with tempfile.TemporaryDirectory() as folder:
         float_model = Path(folder) / "float.tflite"
         export_float(folded, float_model)
-        return quantize(float_model, observe(float_model, crops))
+        return Pair(float_model.read_bytes(), quantize(float_model, observe(float_model, crops)))
+
+
+def compile_student(folded: torch.nn.Module, crops: NDArray[np.uint8]) -> bytes:
+    """Folded student and calibration crops (n, 112, 112, 3) to the int8 file."""
+    return compile_pair(folded, crops).in_int8

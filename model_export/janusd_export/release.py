@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from janusd.bundle.format import SIGNATURE_FILE
 from janusd.core.manifest import Calibration, Encoder, Manifest, Tail, TensorSpec
 from janusd_hw.litert import LiteRtNetwork
 
@@ -30,18 +31,6 @@ class Provenance:
     data: tuple[str, ...]
     teachers: tuple[str, ...]
     licence: str
-
-
-DATA = (
-    "CelebA, two resolutions (research only)",
-    "UTKFace, age 16 and over (research only)",
-    "the unmasked half of a face-mask set",
-)
-TEACHERS = (
-    "arcface_mbf_512 (looks like InsightFace weights: not for commercial use)",
-    "face-reidentification-retail-0095 (Open Model Zoo, Apache-2.0)",
-)
-LICENCE = "research only, as its data and one of its teachers are"
 
 
 def commit_of(folder: Path) -> str:
@@ -97,4 +86,5 @@ def write_manifest(directory: Path, manifest: Manifest) -> Path:
     beside = path.with_suffix(".new")
     beside.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
     beside.replace(path)
+    (directory / SIGNATURE_FILE).unlink(missing_ok=True)  # it was over another manifest: sign again
     return path

@@ -1,4 +1,4 @@
-"""The released models, and the check that a file is the one that was released."""
+"""The models a door runs, and the check that their bytes are the ones that were released."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from janusd.bundle import check
+from janusd.bundle.install import INSTALLED, SHIPPED, present
+from janusd.bundle.keys import OWNERS_FOLDER, trusted_keys
 from janusd.core import manifest
 from janusd.errors import ModelError
 
-RELEASED = Path(__file__).parent
+RELEASED = SHIPPED
 """The models that came with this version."""
 
 
@@ -19,6 +22,8 @@ class Models:
 
     manifest: manifest.Manifest
     encoder: bytes
+    signed_by: str = ""
+    """Whose signature held, in words; empty where none was asked for."""
 
     @property
     def encoder_digest(self) -> bytes:
@@ -26,8 +31,22 @@ class Models:
         return bytes.fromhex(self.manifest.encoder.sha256)
 
 
+def for_door(place: str = "", owners_keys: Path = OWNERS_FOLDER, installed: Path = INSTALLED) -> Models:
+    """The models a door runs: read once, signature and digests verified, and given as those very bytes.
+
+    `place` is a bundle or a folder; empty takes the installed bundle, else what came with this version.
+    Raises ModelError.
+    """
+    keys = trusted_keys(owners_keys)
+    signed = check.verify(Path(place), keys, whole=False) if place else present(keys, installed)
+    return Models(signed.manifest, signed.encoder, str(signed.signer))
+
+
 def load(directory: Path = RELEASED) -> Models:
-    """Read the manifest and the files it names. Raises ModelError when one is not what the manifest says."""
+    """Read a model folder for measuring: digests are checked, signatures not, for nobody has signed yet.
+
+    Raises ModelError when a file is not what the manifest says.
+    """
     path = directory / "manifest.json"
     remedy = "reinstall janusd, or point model.directory at a released bundle"
     try:
