@@ -78,6 +78,11 @@ class GpiodLatch:
         """Whether a hold is running."""
         return self._pulse.is_released
 
+    @property
+    def fault(self) -> str:
+        """Always empty: this latch tells of a fault when it is asked to release."""
+        return ""
+
     def release(self, hold_s: float, why: str) -> None:
         """Unlock for `hold_s` seconds, at most `max_hold_s`; a release while one runs restarts the hold.
 

@@ -67,6 +67,11 @@ class SimulatedLatch:
         return self._pulse.is_released
 
     @property
+    def fault(self) -> str:
+        """Always empty: nothing can break."""
+        return ""
+
+    @property
     def timeline(self) -> tuple[LatchEvent, ...]:
         """All changes so far, the oldest first."""
         with self._events_lock:

@@ -1,0 +1,104 @@
+"""GPIO lines, one request each: a line that cannot be had takes no other one with it.
+
+libgpiod v2 inverts active-low lines, so levels here are logical. What a line does once its request is gone is
+up to the kernel: it keeps its level (Raspberry Pi) or falls back to an input. Both must mean locked.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from janusd_hw.latchd.settings import OUTPUTS, Line
+
+Gpiod: TypeAlias = Any
+"""libgpiod's module, or what stands in for it."""
+
+_REMEDIES = {
+    errno.ENOENT: "see which chips there are: gpiodetect",
+    errno.EBUSY: "another process holds it: gpioinfo names it",
+    errno.EACCES: "let group gpio have the chip, see hw/WIRING.md",
+    errno.EINVAL: "the chip has no such line: gpioinfo lists them",
+}
+
+
+class HeldLine:
+    """A line of the configuration: held, or with a fault that says why not."""
+
+    def __init__(self, role: str, line: Line, gpiod: Gpiod) -> None:
+        """Nothing is requested yet."""
+        self.role, self.line, self.is_input = role, line, role not in OUTPUTS
+        self.chip = line.chip
+        self.fault = ""
+        self.request: Any = None
+        self._gpiod = gpiod
+
+    def __str__(self) -> str:
+        return f"{self.role} ({self.chip} line {self.line.line})"
+
+    def drive(self, level: bool) -> bool:
+        """Set an output, read it back, and give whether it is there; if not, `fault` says why."""
+        try:
+            if self.request is None:
+                self._take(level)
+            self.request.set_value(self.line.line, self._gpiod.line.Value(int(level)))
+            is_there = bool(self.request.get_value(self.line.line)) is level
+            self.fault = (
+                "" if is_there else f"{self}: set to {level:d} but reads {not level:d}; check the wiring"
+            )
+        except (OSError, ValueError) as error:
+            self._fail(error)
+        return not self.fault
+
+    def level(self, *, of_edges: bool = False) -> list[bool]:
+        """The level of an input, or those after its edges since the last call; none where it has a fault."""
+        try:
+            if self.request is None:
+                self._take()
+            self.fault = ""
+            if not of_edges:
+                return [bool(self.request.get_value(self.line.line))]
+            rising = self._gpiod.EdgeEvent.Type.RISING_EDGE
+            return [edge.event_type is rising for edge in self.request.read_edge_events()]
+        except (OSError, ValueError) as error:
+            self._fail(error)
+            return []
+
+    def at(self, level: bool) -> str:
+        """Chip, offset and electrical level, for a program without libgpiod and without latch.toml."""
+        return f"{self.chip} {self.request.offsets[0]} {level is not self.line.active_low:d}\n"
+
+    def let_go(self) -> None:
+        """Give the line back to the kernel."""
+        request, self.request = self.request, None
+        if request is not None:
+            request.release()
+
+    def _take(self, level: bool = False) -> None:
+        gpio, line = self._gpiod.line, self.line
+        kind, _, label = line.chip.partition(":")
+        for name in os.listdir("/dev") if kind == "label" else ():
+            if name.startswith("gpiochip"):
+                with self._gpiod.Chip(f"/dev/{name}") as chip:
+                    self.chip = f"/dev/{name}" if chip.get_info().label == label else self.chip
+        settings = self._gpiod.LineSettings(
+            direction=gpio.Direction.INPUT if self.is_input else gpio.Direction.OUTPUT,
+            edge_detection=gpio.Edge.BOTH if self.is_input else gpio.Edge.NONE,
+            bias=gpio.Bias[line.bias.replace("-", "_").upper()],
+            active_low=line.active_low,
+            debounce_period=timedelta(seconds=line.debounce_s if self.is_input else 0),
+            output_value=gpio.Value(int(level)),
+        )
+        config = {line.line: settings}
+        self.request = self._gpiod.request_lines(
+            self.chip, consumer=f"janus-latchd {self.role}", config=config
+        )
+
+    def _fail(self, error: OSError | ValueError) -> None:
+        number = (error.errno or 0) if isinstance(error, OSError) else errno.EINVAL
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        self.fault = f"{self}: {reason}; {_REMEDIES.get(number, 'check the wiring and dmesg')}"
+        if self.is_input or number == errno.ENODEV:  # to be requested anew; an output rather stays as it is
+            self.let_go()

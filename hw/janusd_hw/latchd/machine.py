@@ -1,0 +1,167 @@
+"""What each lock is to do, from moment to moment: values in, values out, and time as an argument.
+
+             release, REX                 hold over, lock, client gone, client silent, fault
+    locked ---------------> released ------------------------------------------------------> locked
+
+Two holds may run side by side: the client's, which dies with the client, and that of the exit button (REX),
+which no client can take back. Together they end at the door's maximum. In an interlock a client waits for the
+other doors to be locked and closed; the exit button locks them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+from typing import TypeAlias
+
+from janusd_hw.latchd.settings import LONGEST_S, Settings
+from janusd_hw.latchd.settings import Door as Rules
+
+REST_S = 1.0
+"""After a release that reached its maximum a client waits: it shall not keep a door open by asking again."""
+GRACE_S = 1.0
+"""A door that opens so soon after it was locked was already in somebody's hand."""
+SOUND_S = 30.0
+"""An alarm sounds so long; it is shown and told for as long as it lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One door at one moment. Times are seconds on the caller's clock; -inf stands for never."""
+
+    client_until_s: float = -inf
+    rex_until_s: float = -inf
+    since_s: float = -inf
+    """When the running release began."""
+    locked_s: float = -inf
+    rests_until_s: float = -inf
+    beat_s: float = -inf
+    """When the client was last heard; -inf without one."""
+    is_open: bool = False
+    opened_s: float = -inf
+    is_tampered: bool = False
+    is_forced: bool = False
+    is_held_open: bool = False
+    alarmed_s: float = -inf
+    fault: str = ""
+    """Why the relay is not known to do as told."""
+
+    @property
+    def is_released(self) -> bool:
+        """Whether a hold runs."""
+        return max(self.client_until_s, self.rex_until_s) > -inf
+
+    @property
+    def has_client(self) -> bool:
+        """Whether somebody said hello and was heard since."""
+        return self.beat_s > -inf
+
+    @property
+    def has_alarm(self) -> bool:
+        """Whether somebody should come and look."""
+        return self.is_forced or self.is_held_open or self.is_tampered or bool(self.fault)
+
+
+Doors: TypeAlias = tuple[Door, ...]
+
+
+def advance(rules: Rules, door: Door, now_s: float) -> Door:
+    """Let time pass: drop a silent client, end holds that are over, notice a door held open."""
+    if now_s - door.beat_s >= rules.heartbeat_s:
+        door = leave(rules, door, now_s)
+    client_s, rex_s = (
+        until_s if until_s > now_s else -inf for until_s in (door.client_until_s, door.rex_until_s)
+    )
+    door = _hold(rules, door, now_s, client_s, rex_s)
+    held = door.is_open and not door.is_forced and now_s >= door.opened_s + rules.held_open_s
+    return _alarm(door, now_s, is_held_open=held)
+
+
+def release(settings: Settings, doors: Doors, at: int, now_s: float, hold_s: float) -> tuple[Doors, str]:
+    """Release a door for its client: the doors, and why not ("" when it is done)."""
+    rules, door = settings.doors[at], doors[at]
+    others = (other for of, other in enumerate(doors) if settings.interlock and of != at)
+    reasons = {
+        "nobody said hello": not door.has_client,
+        door.fault: bool(door.fault),
+        "the enclosure is open": door.is_tampered,
+        "it was released for as long as allowed just now": now_s < door.rests_until_s,
+        "another door is not closed": any(o.is_released or o.is_open or o.fault for o in others),
+    }
+    why = next((reason for reason, is_so in reasons.items() if is_so), "")
+    if why or (door.client_until_s > -inf and not rules.retrigger):
+        return doors, why
+    until_s = now_s + max(hold_s, rules.hold_min_s)
+    return put(doors, at, _hold(rules, door, now_s, until_s, door.rex_until_s)), ""
+
+
+def exit_pressed(settings: Settings, doors: Doors, at: int, now_s: float) -> tuple[Doors, str]:
+    """Let somebody out, whatever the client does; in an interlock the other doors are locked for it."""
+    for of, other in enumerate(doors):
+        if settings.interlock and of != at:
+            if other.fault:
+                return doors, "another door is not known to be locked"
+            doors = put(doors, of, _hold(settings.doors[of], other, now_s, -inf, -inf))
+    rules, door = settings.doors[at], doors[at]
+    until_s = now_s + max(rules.rex_hold_s, rules.hold_min_s)
+    return put(doors, at, _hold(rules, door, now_s, door.client_until_s, until_s)), ""
+
+
+def lock(rules: Rules, door: Door, now_s: float) -> Door:
+    """End the client's hold as it asked, but not before the configured minimum."""
+    until_s = min(door.client_until_s, door.since_s + rules.hold_min_s)
+    return _hold(rules, door, now_s, until_s if until_s > now_s else -inf, door.rex_until_s)
+
+
+def leave(rules: Rules, door: Door, now_s: float) -> Door:
+    """Forget a client that died, hung or talked nonsense, and end its hold at once."""
+    return replace(_hold(rules, door, now_s, -inf, door.rex_until_s), beat_s=-inf)
+
+
+def opened(door: Door, now_s: float, is_open: bool) -> Door:
+    """Take in what the door contact says."""
+    is_expected = door.is_released or now_s <= door.locked_s + GRACE_S or door.is_open
+    forced = is_open and (door.is_forced or not is_expected)
+    opened_s = door.opened_s if door.is_open and is_open else now_s
+    return _alarm(
+        replace(door, is_open=is_open, opened_s=opened_s, is_held_open=False), now_s, is_forced=forced
+    )
+
+
+def tampered(door: Door, now_s: float, is_tampered: bool) -> Door:
+    """Take in what the tamper contact says."""
+    return _alarm(door, now_s, is_tampered=is_tampered)
+
+
+def failed(rules: Rules, door: Door, now_s: float, fault: str) -> Door:
+    """Take in that the relay did not do as told, and why; "" when it does again. A hold ends with a fault."""
+    return _alarm(_hold(rules, door, now_s, -inf, -inf) if fault else door, now_s, fault=fault)
+
+
+def lamps(door: Door, now_s: float) -> dict[str, bool]:
+    """What is to be seen and heard."""
+    sounds = door.has_alarm and now_s < door.alarmed_s + SOUND_S
+    return {"led_released": door.is_released, "led_alarm": door.has_alarm, "buzzer": sounds}
+
+
+def put(doors: Doors, at: int, door: Door) -> Doors:
+    """Give the doors with one of them exchanged."""
+    return (*doors[:at], door, *doors[at + 1 :])
+
+
+def _hold(rules: Rules, door: Door, now_s: float, client_until_s: float, rex_until_s: float) -> Door:
+    """The only place that lets a door be released: both holds end at the maximum, counted from its start."""
+    since_s = door.since_s if door.is_released else now_s
+    end_s = since_s + min(rules.hold_max_s, LONGEST_S)
+    after = replace(door, client_until_s=min(client_until_s, end_s), rex_until_s=min(rex_until_s, end_s))
+    if after.is_released:
+        return replace(after, since_s=since_s)
+    if not door.is_released:
+        return door
+    rests_until_s = now_s + REST_S if now_s >= end_s else door.rests_until_s
+    return replace(after, since_s=-inf, locked_s=now_s, rests_until_s=rests_until_s)
+
+
+def _alarm(door: Door, now_s: float, **alarm: bool | str) -> Door:
+    after = replace(door, **alarm)  # type: ignore[arg-type]  # each caller names an alarm
+    return replace(after, alarmed_s=now_s) if after.has_alarm and not door.has_alarm else after
