@@ -1,6 +1,6 @@
 """An attacker with the card edits the vault. Every edit is refused by name of the error, never a traceback.
 
-Not tested here: a whole older copy put back (needs a generation kept outside the file).
+A whole older copy put back: tests/vault/test_vault_anchor.py.
 """
 
 from __future__ import annotations
@@ -141,6 +141,8 @@ def test_a_row_of_another_vault_is_refused(path: Path, key: FileKey, edit: Edit,
         ("CREATE TRIGGER t AFTER INSERT ON person BEGIN DELETE FROM person; END", "the tables of"),
         ("CREATE TABLE more (x)", "the tables of"),
         ("DROP TABLE person", "the tables of"),
+        ("UPDATE secret SET box = flip(box, 300)", "the vault's secret"),
+        ("DELETE FROM secret", "secret row is missing"),
         ("PRAGMA application_id = 7", "is not a janusd vault"),
     ],
 )
@@ -158,9 +160,9 @@ def test_a_flipped_vault_id_looks_like_another_vault(path: Path, key: FileKey, e
 
 
 def test_a_newer_vault_says_which_version_and_what_to_do(path: Path, key: FileKey, edit: Edit) -> None:
-    edit("PRAGMA user_version = 2")
+    edit("PRAGMA user_version = 3")
     complaint = damage(path, key)
-    assert "version 2, this janusd reads version 1" in complaint
+    assert "version 3, this janusd reads version 2" in complaint
     assert "newer janusd" in complaint
 
 

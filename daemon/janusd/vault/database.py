@@ -45,6 +45,12 @@ class Kind:
     """CREATE statements, exactly as SQLite will keep them."""
     damaged: type[Alarm]
     """Raised where the file is not as we wrote it."""
+    newer: type[Alarm] | None = None
+    """Raised where its version is unknown; `damaged` if not given."""
+    exposed: type[Alarm] | None = None
+    """Raised where the file or its folder is not ours alone; `damaged` if not given."""
+    older: Kind | None = None
+    """What it was before; opened too, for the caller to bring it up to date."""
 
 
 class Database:
@@ -59,7 +65,7 @@ class Database:
     @classmethod
     def create(cls, path: Path, kind: Kind, fill: Callable[[sqlite3.Connection], None]) -> None:
         """Make the file with its first rows, whole or not at all. Raises OwnerError where one is there."""
-        make_private_folder(path.parent, kind.damaged)
+        make_private_folder(path.parent, kind.exposed or kind.damaged)
         fresh = path.with_name(path.name + ".new")
         with _folder_locked(path.parent):
             if os.path.lexists(path):
@@ -84,15 +90,30 @@ class Database:
     @classmethod
     def open(cls, path: Path, kind: Kind) -> Database:
         """Open the file and check everything that needs no key. Raises `kind.damaged`, InstallerError."""
-        check_private(path, kind.damaged)
+        check_private(path, kind.exposed or kind.damaged)
         with _translated(path, kind):
             connection = _connect(path)
             try:
-                _prepare(connection, path, kind)
+                found = _prepare(connection, path, kind)
             except BaseException:
                 connection.close()
                 raise
-        return cls(path, kind, connection)
+        return cls(path, found, connection)
+
+    def upgrade(self, connection: sqlite3.Connection, kind: Kind) -> None:
+        """Make it the newer kind, within the caller's transaction; only tables are added. See `upgraded`."""
+        for statement in kind.schema[len(self.kind.schema) :]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={kind.version}")
+
+    def upgraded(self, kind: Kind) -> None:
+        """Say that the transaction with `upgrade` is through."""
+        self.kind = kind
+
+    def copy_to(self, target: Path) -> None:
+        """Write all that is in the file now to a new file, without what was deleted. Not yet synced."""
+        with self.reading() as connection:
+            connection.execute("VACUUM INTO ?", (str(target),))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -132,7 +153,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, newest: Kind) -> Kind:
+    """Set up the connection and check the file; which kind it is."""
+    kind = newest
     for setting in (
         "locking_mode=EXCLUSIVE",
         "synchronous=FULL",
@@ -145,8 +168,10 @@ def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
     if _pragma(connection, "application_id") != kind.application_id:
         raise kind.damaged(f"{path} is not a janusd {kind.noun}", _RESTORE)
     version = _pragma(connection, "user_version")
+    if kind.older is not None and version == kind.older.version:
+        kind = kind.older
     if version != kind.version:
-        raise kind.damaged(
+        raise (kind.newer or kind.damaged)(
             f"{path} is a {kind.noun} of version {version}, this janusd reads version {kind.version}",
             "if a newer janusd wrote it, install that one again; else restore a backup",
         )
@@ -160,6 +185,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
     if _pragma(connection, "quick_check(1)") != "ok":
         raise kind.damaged(f"{path} is damaged", _RESTORE)
     _checkpoint(connection, path)  # finishes what a crash may have interrupted, an erasure above all
+    return kind
 
 
 def _pragma(connection: sqlite3.Connection, text: str) -> object:
@@ -190,6 +216,8 @@ def _translated(path: Path, kind: Kind) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:
         raise
+    except UnicodeDecodeError as e:  # SQLite's message quotes the bytes of a schema that was written over
+        raise kind.damaged(f"the {kind.noun} {path} is damaged: its schema is no text", _RESTORE) from e
     except sqlite3.Error as e:
         code = getattr(e, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _DAMAGE:

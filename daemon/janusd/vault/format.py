@@ -9,14 +9,16 @@ A sealed box, the same for records, wrapped keys, the canary and the roster:
 
 Its associated data is bytes 0-1, then a label and fields, each after its length (u32 big-endian):
 
-    record        "janusd record"  device person template model generation    under the person's data key
-    wrapped key   "janusd key"     device person                              under the KEK
+    record        "janusd turned record"  device person template model generation    under the data key
+    wrapped key   "janusd key"            device person                              under the KEK
+
+    (A vault of version 1 kept embeddings as the encoder gave them, under the label "janusd record".)
 
 A record's plaintext:
 
     bytes 0-3     length of the header, u32 little-endian
     header        msgpack array: name, hours, enrolled_at, n, D
-    rest          (n, D) float32 little-endian, the embeddings row by row
+    rest          (n, D) float32 little-endian, the embeddings row by row, rotated by the vault's own rotation
 
 Keys: KEK = HKDF-SHA256(source key, salt = device id, info = "janusd vault kek v1"); one random data key
 a person, so that forgetting a person can destroy the one key that opens their record. A data key seals
@@ -82,11 +84,13 @@ class Place:
     """SHA-256 of the encoder that made the embeddings."""
     generation: int
     """The vault's generation when the record was written."""
+    is_turned: bool = True
+    """Whether the embeddings lie rotated (see `transform`); not so in a vault of version 1."""
 
     def binding(self) -> bytes:
         """The place as associated data."""
         return binding(
-            "janusd record",
+            "janusd turned record" if self.is_turned else "janusd record",
             self.device_id,
             self.person_id,
             self.template_id,

@@ -1,4 +1,15 @@
-"""Where the vault's key comes from, and which device this is."""
+"""Where the vault's key comes from, and which device this is.
+
+    file          32 bytes beside the vault; for development
+    credential    32 bytes that systemd decrypts for the unit: with a TPM's key, or one on the same disk
+    binding       32 bytes that only this board's hardware answers, mixed in: HKDF-SHA256(key || answer)
+
+A key is changed in steps that each survive a crash (`KeyRing`): the next key appears beside the present one,
+everything is sealed anew under it, and only then does it take the present one's place.
+
+Trust boundary: key files are believed when they are ours alone. What hardware answers is believed as it is:
+a wrong answer opens nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +22,14 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from janusd.errors import KeyUnavailable
-from janusd.vault.private import GROUP_AND_OTHERS, sync_folder, why_not_private
+from janusd.errors import KeyUnavailable, OwnerError, VaultDamaged
+from janusd.ports import Binding, KeySource
+from janusd.vault import format as sealed
+from janusd.vault.private import GROUP_AND_OTHERS, sync_folder, why_not_private, write_private
 
 KEY_BYTES = 32
 
+_BINDING_QUESTION = b"janusd vault binding v1"
 _DEVICE_ID_PURPOSE = b"janusd device id v1"
 _MACHINE_ID = re.compile(rb"[0-9a-f]{32}")
 
@@ -60,6 +74,168 @@ class CredentialKey:
         return _read_key(self.directory / self.credential, GROUP_AND_OTHERS & ~stat.S_IRGRP, remedy)
 
 
+@dataclass(frozen=True, slots=True)
+class BoundKey:
+    """A key that is worth nothing away from this board."""
+
+    base: KeySource
+    binding: Binding
+
+    @property
+    def name(self) -> str:
+        """Both halves."""
+        return f"{self.base.name}, bound to {self.binding.name}"
+
+    def key(self) -> bytes:
+        """32 bytes of both. Raises KeyUnavailable."""
+        answer = self.binding.answer(_BINDING_QUESTION)
+        if len(answer) != KEY_BYTES or len(set(answer)) == 1:
+            raise KeyUnavailable(
+                f"{self.binding.name} answered {len(answer)} bytes that are no key",
+                "see that the board's own key is provisioned, and that this user may ask for it",
+            )
+        return sealed.derive(self.base.key() + answer, b"", "janusd bound key v1")
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialBinding:
+    """A board's answer that a root-owned unit fetched before, and systemd passes on.
+
+    So the daemon itself needs no access to the board's key device (on a Raspberry Pi /dev/vcio).
+    """
+
+    directory: Path | None
+    credential: str = "janus-binding"
+
+    @property
+    def name(self) -> str:
+        """Which credential."""
+        return f"hardware, through the credential {self.credential}"
+
+    def answer(self, question: bytes) -> bytes:
+        """The credential's bytes, made one with the question."""
+        secret = CredentialKey(self.directory, self.credential).key()
+        return hmac.digest(secret, question, hashlib.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The present key, and those the vault may still be sealed under."""
+
+    base: FileKey | CredentialKey
+    binding: Binding | None = None
+
+    def present(self) -> KeySource:
+        """The key that everything is to be sealed under."""
+        return self._bound(self._bases()[0])
+
+    def former(self) -> tuple[KeySource, ...]:
+        """Keys it may be sealed under instead: before a change of key, and before it was bound."""
+        bases = self._bases()
+        bound = [self._bound(base) for base in bases[1:]]
+        return (*bound, *(bases if self.binding is not None else ()))
+
+    def begin_change(self) -> None:
+        """Make the next key. From here on `present` is that one. Raises OwnerError, KeyUnavailable."""
+        if isinstance(self.base, CredentialKey):
+            name = self.base.credential
+            raise OwnerError(
+                "this key is systemd's to change",
+                f"encrypt a new {name}, pass the present one as {name}-previous, and restart janusd:"
+                " it seals everything anew at its start",
+            )
+        try:
+            write_private(self._next(self.base), secrets.token_bytes(KEY_BYTES))
+        except OSError as e:
+            raise KeyUnavailable(
+                f"cannot write {self._next(self.base)}: {e.strerror}", "free space on its disk"
+            ) from e
+
+    def end_change(self) -> None:
+        """Put the next key in the present one's place, which is gone then. Raises KeyUnavailable."""
+        if isinstance(self.base, FileKey) and os.path.lexists(self._next(self.base)):
+            try:
+                self._next(self.base).rename(self.base.path)
+                sync_folder(self.base.path.parent)
+            except OSError as e:
+                raise KeyUnavailable(
+                    f"cannot replace {self.base.path}: {e.strerror}", "free space on its disk, then restart"
+                ) from e
+
+    def _bases(self) -> list[FileKey | CredentialKey]:
+        """The present one first."""
+        if isinstance(self.base, FileKey):
+            following = self._next(self.base)
+            return [FileKey(following), self.base] if os.path.lexists(following) else [self.base]
+        former = CredentialKey(self.base.directory, f"{self.base.credential}-previous")
+        folder = self.base.directory
+        is_there = folder is not None and os.path.lexists(folder / former.credential)
+        return [self.base, former] if is_there else [self.base]
+
+    def _bound(self, base: KeySource) -> KeySource:
+        return base if self.binding is None else BoundKey(base, self.binding)
+
+    @staticmethod
+    def _next(base: FileKey) -> Path:
+        return base.path.with_name(base.path.name + ".next")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptKey:
+    """A key that stays the same when the vault's changes: the door log's. Sealed in a file under the KEK."""
+
+    path: Path
+    _key: bytes
+
+    @property
+    def name(self) -> str:
+        """Which file."""
+        return f"key sealed in {self.path}"
+
+    def key(self) -> bytes:
+        """The 32 bytes."""
+        return self._key
+
+    @classmethod
+    def open(cls, path: Path, ring: KeyRing, device: bytes, *, inherits: bool) -> KeptKey:
+        """Open it, or begin one where there is none; leave it sealed under the present key.
+
+        Where something was sealed with the vault's own key before (`inherits`), that one is kept; else the
+        key is random. Raises KeyUnavailable.
+        """
+        bound = sealed.binding("janusd kept key", device)
+        present = sealed.kek(ring.present().key(), device)
+        if not os.path.lexists(path):
+            former = (*ring.former(), ring.present())[0]
+            kept = former.key() if inherits else secrets.token_bytes(KEY_BYTES)
+        else:
+            box = _read_file(path, GROUP_AND_OTHERS, "restore it from a backup, or start a new door log", 256)
+            kept, is_present = _unseal_with(
+                (present, *(sealed.kek(f.key(), device) for f in ring.former())), box, bound, path
+            )
+            if is_present:
+                return cls(path, kept)
+        try:
+            write_private(path, sealed.seal(present, kept, bound))
+        except OSError as e:
+            raise KeyUnavailable(f"cannot write {path}: {e.strerror}", "free space on its disk") from e
+        return cls(path, kept)
+
+
+def what_it_stops(source: KeySource) -> tuple[bool, str]:
+    """Whether the key stops a thief of the card, and which attackers it stops, for `janusctl doctor`."""
+    match source:
+        case BoundKey():
+            return True, "stops a thief of the card; not a thief of the whole board, nor root on it"
+        case CredentialKey():
+            return False, (
+                "stops a thief of a backup; a thief of the card only where a TPM made the credential"
+                " (systemd-creds encrypt --with-key=tpm2), not with the host key, which lies on the same card"
+            )
+        case _:
+            return False, "stops other users of this device; neither a thief of the card nor of a backup"
+
+
 def create_key_file(path: Path) -> None:
     """Write a new random key, durably, mode 0600. Raises KeyUnavailable where a file is there already.
 
@@ -100,7 +276,7 @@ def device_id(path: Path = Path("/etc/machine-id")) -> bytes:
     return hmac.digest(bytes.fromhex(text.decode()), _DEVICE_ID_PURPOSE, hashlib.sha256)
 
 
-def _read_key(path: Path, forbidden: int, remedy: str) -> bytes:
+def _read_file(path: Path, forbidden: int, remedy: str, limit: int) -> bytes:
     try:
         # O_NONBLOCK: a FIFO planted here must not hang the daemon before fstat can refuse it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -114,16 +290,33 @@ def _read_key(path: Path, forbidden: int, remedy: str) -> bytes:
         trouble = why_not_private(status, forbidden)
         if trouble is not None:
             raise KeyUnavailable(f"the key {path} {trouble[0]}", trouble[1])
-        key = os.read(descriptor, KEY_BYTES + 1)
+        return os.read(descriptor, limit)
     except OSError as e:
         if isinstance(e, KeyUnavailable):
             raise
         raise KeyUnavailable(f"cannot read the key {path}: {e.strerror}", remedy) from e
     finally:
         os.close(descriptor)
+
+
+def _read_key(path: Path, forbidden: int, remedy: str) -> bytes:
+    key = _read_file(path, forbidden, remedy, KEY_BYTES + 1)
     if len(key) != KEY_BYTES:
         size = f"{len(key)} bytes" if len(key) < KEY_BYTES else f"more than {KEY_BYTES} bytes"
         raise KeyUnavailable(f"the key {path} holds {size}, not {KEY_BYTES}", remedy)
     if len(set(key)) == 1:  # what a power cut leaves of a file that was not synced
         raise KeyUnavailable(f"the key {path} is blank", remedy)
     return key
+
+
+def _unseal_with(keks: tuple[bytes, ...], box: bytes, bound: bytes, path: Path) -> tuple[bytes, bool]:
+    """What is in the box, and whether it was sealed under the first of the keys."""
+    for kek in keks:
+        try:
+            return sealed.unseal(kek, box, bound), kek == keks[0]
+        except VaultDamaged:
+            continue
+    raise KeyUnavailable(
+        f"{path} does not open with this key on this device",
+        "give back the key it was made with; without it, move it and the door log away to begin a new log",
+    )

@@ -6,13 +6,14 @@ import hashlib
 import sqlite3
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from janusd.errors import VaultDamaged
+from janusd.errors import VaultDamaged, VaultExposed, VaultNewer
 from janusd.vault.database import Kind
 from janusd.vault.format import binding
 
-KIND = Kind(
+KIND_1 = Kind(
     noun="vault",
     application_id=0x4A_56_4C_54,  # "JVLT"
     version=1,
@@ -24,6 +25,19 @@ KIND = Kind(
         " record BLOB NOT NULL) STRICT",
     ),
     damaged=VaultDamaged,
+    newer=VaultNewer,
+    exposed=VaultExposed,
+)
+"""Embeddings lay as the encoder gave them, and nothing was anchored."""
+
+KIND = replace(
+    KIND_1,
+    version=2,
+    schema=(
+        *KIND_1.schema,
+        "CREATE TABLE secret (one INTEGER PRIMARY KEY CHECK (one = 1), box BLOB NOT NULL) STRICT",
+    ),
+    older=KIND_1,
 )
 
 ALTERED = "somebody edited the file or the card is failing: restore a backup, or forget and enrol anew"
@@ -60,9 +74,17 @@ def person_rows(connection: sqlite3.Connection) -> list[Row]:
     return rows
 
 
-def fingerprint(rows: Sequence[Row]) -> bytes:
-    """SHA-256 over all rows and every value in them."""
-    hashed = hashlib.sha256()
+def secret_box(connection: sqlite3.Connection) -> bytes:
+    """The sealed seed. Raises VaultDamaged."""
+    rows = connection.execute("SELECT box FROM secret").fetchall()
+    if len(rows) != 1 or not isinstance(rows[0][0], bytes):
+        raise VaultDamaged("the vault's secret row is missing or altered", ALTERED)
+    return rows[0][0]
+
+
+def fingerprint(rows: Sequence[Row], secret: bytes = b"") -> bytes:
+    """SHA-256 over all rows and every value in them; a vault of version 1 has no secret."""
+    hashed = hashlib.sha256(binding("secret", secret) if secret else b"")
     for row in rows:
         numbers = struct.pack(">qQ", row.number, row.generation)
         hashed.update(

@@ -1,0 +1,99 @@
+"""What an owner may do to the vault of a running door: look, back up, restore, change keys, move people.
+
+Fulfils `janusd.door.Caretaker`. What changes who may enter is in force, and in the door log,
+when it returns.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Protocol
+
+from janusd.door import Person, VaultStatus
+from janusd.errors import EnrolmentRefused
+from janusd.vault.keeper import Keeper
+from janusd.vault.parcel import Identity, pack, unpack
+
+
+class Note(Protocol):
+    """Writes a line to the door log."""
+
+    def __call__(self, kind: str, reason: str = "", *, name: str = "", note: str = "") -> None:
+        """The kind of event, and what is to be said of it."""
+        ...
+
+
+class VaultCaretaker:
+    """The vault of one door, and who it belongs to."""
+
+    def __init__(
+        self, keeper: Keeper, identity: Identity, model_digest: bytes, refresh: Callable[[], None], note: Note
+    ) -> None:
+        self._keeper = keeper
+        self._identity = identity
+        self._model_digest = model_digest
+        self._refresh = refresh
+        self._note = note
+
+    def show(self) -> VaultStatus:
+        """How the vault is, and which copies of it there are."""
+        keeper = self._keeper
+        return VaultStatus(
+            fault=keeper.fault,
+            change=keeper.generation,
+            key=keeper.key_name,
+            anchor=keeper.anchor_name,
+            backups=keeper.backups(),
+            quarantine=keeper.quarantined(),
+            signs_as=self._identity.signs_as,
+            address=self._identity.address,
+        )
+
+    def back_up(self) -> str:
+        """Make a verified backup; its name."""
+        name = self._keeper.back_up()
+        self._note("vault", "backed_up", note=name)
+        return name
+
+    def restore(self, name: str, accept_older: bool) -> str:
+        """Put a copy in the vault's place; which one."""
+        restored = self._keeper.restore(name, accept_older=accept_older)
+        self._refresh()
+        self._note("vault", "restored", note=restored + (", older accepted" if accept_older else ""))
+        return restored
+
+    def rekey(self) -> None:
+        """Change the vault's key."""
+        self._keeper.rekey()
+        self._note("vault", "rekeyed")
+
+    def renew(self) -> None:
+        """Give every record another rotation and data key."""
+        self._keeper.renew()
+        self._refresh()
+        self._note("vault", "renewed")
+
+    def export_people(self, passphrase: str, to: str) -> str:
+        """A parcel with everybody of the present encoder, as base64 text."""
+        records = tuple(self._keeper.records())
+        if not records:
+            raise EnrolmentRefused("nobody is enrolled with the present model", "enrol somebody first")
+        parcel = pack(records, self._model_digest, self._identity, passphrase=passphrase, to=to)
+        whom = f"to the door {to[:16]}" if to else "under a passphrase"
+        self._note("vault", "exported", note=f"{len(records)} people {whom}")
+        return base64.b64encode(parcel).decode("ascii")
+
+    def import_people(self, parcel: str, passphrase: str, signed_by: str) -> list[Person]:
+        """Enrol everybody in a parcel, or nobody."""
+        try:
+            raw = base64.b64decode(parcel, validate=True)
+        except (binascii.Error, ValueError) as e:
+            raise EnrolmentRefused("a parcel that is no base64 text", "send it with janusctl") from e
+        opened = unpack(raw, self._model_digest, self._identity, passphrase=passphrase, signed_by=signed_by)
+        stored = self._keeper.add_all(opened.people)
+        self._refresh()
+        for person in stored:
+            self._note("enrolled", name=person.name, note=f"from the door {opened.signed_by[:16]}")
+        return [Person(person.name, person.enrolled_at, person.samples, person.hours) for person in stored]
