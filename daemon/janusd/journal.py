@@ -5,15 +5,23 @@
 
     body     msgpack array: at, kind, reason, name, note, person id; sealed (see `vault.format`) because who
              comes home when is nobody's business who finds the card; bound to journal id, number and time
-    chain    HMAC-SHA256 over the previous chain, number, time and sealed body; before entry 1 stands the
+    chain    HMAC-SHA256 over the previous chain, number, time, sealed body and tag; before entry 1 stands the
              HMAC of the journal's id
     mark     HMAC-SHA256 over the last number and chain: cutting the newest entries off shows
+    tag      HMAC under a key that goes one step forward with each entry, see `core.forward`
+    forward  one row: the number and chain before the first entry that is still kept, and the next tag's key,
+             sealed and bound to both and to the last number
 
-Both keys come from HKDF-SHA256(source key, salt = journal id, info = "janusd journal v1").
+Both fixed keys come from HKDF-SHA256(source key, salt = journal id, info = "janusd journal v1").
+
+The forward key begins at random and its older values are overwritten, in the file at once and in SQLite's
+write-ahead log each `ERASE_EVERY` entries. Logs of version 1 had no tags: they get them from then on.
 
 Trust boundary: an attacker may edit the file, and may have said anything that is logged. Without the key
-they can't alter, reorder, insert or drop entries unnoticed, but can put back a whole older copy. Nothing
-said can forge a line: values are stored as values, and `line` escapes them.
+they can't alter, reorder, insert or drop entries unnoticed, but can put back a whole older copy. With
+today's key they can make a log that `verify` here believes, but not one that an owner's checkpoint from
+before does (docs/adr/0009). Nothing said can forge a line: values are stored as values, and `line` escapes
+them.
 """
 
 from __future__ import annotations
@@ -25,11 +33,14 @@ import secrets
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from janusd.core import forward
+from janusd.core.forward import Checkpoint, Line
 from janusd.door import Entry
 from janusd.errors import JournalBroken, OwnerError, VaultDamaged
 from janusd.escape import escape
@@ -37,7 +48,7 @@ from janusd.ports import KeySource
 from janusd.vault import format as sealed
 from janusd.vault.database import Database, Kind
 
-KIND = Kind(
+_VERSION_1 = Kind(
     noun="door log",
     application_id=0x4A_4C_4F_47,  # "JLOG"
     version=1,
@@ -49,6 +60,21 @@ KIND = Kind(
     ),
     damaged=JournalBroken,
 )
+
+KIND = replace(
+    _VERSION_1,
+    version=2,
+    schema=(
+        *_VERSION_1.schema,
+        "CREATE TABLE tag (number INTEGER PRIMARY KEY, tag BLOB NOT NULL) STRICT",
+        "CREATE TABLE forward (one INTEGER PRIMARY KEY CHECK (one = 1), base INTEGER NOT NULL,"
+        " base_chain BLOB NOT NULL, box BLOB NOT NULL) STRICT",
+    ),
+    older=_VERSION_1,
+)
+
+ERASE_EVERY = 64
+"""So many entries' old forward keys may still stand in the write-ahead log, for a thief of key and card."""
 
 LONGEST_TEXT = 512
 """Longer values are cut: a log must take whatever it is told, and not fill the card with it."""
@@ -79,9 +105,10 @@ class _Keys:
         """What stands before entry 1."""
         return self._hmac("first", self._journal_id)
 
-    def chain(self, before: bytes, number: int, at_us: int, box: bytes) -> bytes:
-        """The chain of an entry."""
-        return self._hmac("entry", before, struct.pack(">qq", number, at_us), box)
+    def chain(self, before: bytes, number: int, at_us: int, box: bytes, tag: bytes = b"") -> bytes:
+        """The chain of an entry; those of version 1 had no tag."""
+        tags = (tag,) if tag else ()
+        return self._hmac("entry", before, struct.pack(">qq", number, at_us), box, *tags)
 
     def mark(self, last: int, chain: bytes) -> bytes:
         """The mark of a journal that ends with that entry."""
@@ -100,6 +127,20 @@ class _Keys:
         except (VaultDamaged, msgspec.MsgspecError) as e:
             raise JournalBroken(f"entry {number} of the door log does not open", _REMEDY) from e
 
+    def seal_forward(self, key: bytes, last: int, base: int, base_chain: bytes) -> bytes:
+        """The next tag's key, sealed for a journal that begins and ends there."""
+        return sealed.seal(self._seal, key, self._forward_bound(last, base, base_chain))
+
+    def open_forward(self, box: bytes, last: int, base: int, base_chain: bytes) -> bytes:
+        """What `seal_forward` was given. Raises JournalBroken."""
+        try:
+            return sealed.unseal(self._seal, box, self._forward_bound(last, base, base_chain))
+        except VaultDamaged as e:
+            raise JournalBroken("the door log's beginning or its forward key was altered", _REMEDY) from e
+
+    def _forward_bound(self, last: int, base: int, base_chain: bytes) -> bytes:
+        return sealed.binding("janusd forward", self._journal_id, struct.pack(">qq", last, base), base_chain)
+
     def _hmac(self, label: str, *fields: bytes) -> bytes:
         return hmac.digest(self._chain, sealed.binding(label, *fields), hashlib.sha256)
 
@@ -110,9 +151,12 @@ class _Keys:
 class Journal:
     """An open door log. Any thread may call; an entry is durable when `append` returns."""
 
-    def __init__(self, database: Database, keys: _Keys) -> None:
+    def __init__(self, database: Database, keys: _Keys, journal_id: bytes) -> None:
         self._database = database
         self._keys = keys
+        self._journal_id = journal_id
+        self.newest_tag = b""
+        """Of the entry appended last."""
 
     @classmethod
     def open(cls, path: Path, key_source: KeySource) -> Journal:
@@ -128,11 +172,16 @@ class Journal:
         try:
             with database.reading() as connection:
                 journal_id, *_ = _journal_row(connection)
-                journal = cls(database, _Keys(source_key, journal_id))
+                journal = cls(database, _Keys(source_key, journal_id), journal_id)
                 last, chain = journal._end(connection)
                 rows = connection.execute("SELECT max(number), chain FROM entry").fetchall()
                 if last and rows != [(last, chain)]:
                     raise JournalBroken(f"entry {last} of the door log is missing or was altered", _REMEDY)
+            if database.kind is _VERSION_1:
+                journal._begin_tags()
+            else:
+                with database.reading() as connection:
+                    journal._forward(connection, last)
         except BaseException:
             database.close()
             raise
@@ -161,13 +210,23 @@ class Journal:
         with self._database.transaction() as connection:
             last, before = self._end(connection)
             number = last + 1
+            base, base_chain, key = self._forward(connection, last)
+            tag = forward.tag(key, number, at_us, _texts(body))
             box = self._keys.seal(body, number, at_us)
-            chain = self._keys.chain(before, number, at_us, box)
+            chain = self._keys.chain(before, number, at_us, box, tag)
             connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (number, at_us, box, chain))
+            connection.execute("INSERT INTO tag VALUES (?, ?)", (number, tag))
+            connection.execute(
+                "UPDATE forward SET box = ?",
+                (self._keys.seal_forward(forward.next_key(key), number, base, base_chain),),
+            )
             connection.execute(
                 "UPDATE journal SET last = ?, chain = ?, mark = ?",
                 (number, chain, self._keys.mark(number, chain)),
             )
+        self.newest_tag = tag
+        if number % ERASE_EVERY == 0:
+            self._database.erase_history()
         return Entry(number, body.at, body.kind, body.reason, body.name, body.note)
 
     def entries(self, since: str = "", limit: int = 100) -> list[Entry]:
@@ -184,13 +243,19 @@ class Journal:
         return [self._entry(number, at_us, body) for number, at_us, body, _ in reversed(newest_first)]
 
     def verify(self) -> int:
-        """Check every entry and give their count. Raises JournalBroken with the first bad entry's number."""
+        """Check every kept entry and give the last one's number. Raises JournalBroken naming a bad one."""
         with self._database.reading() as connection:
-            before, expected = self._keys.first_chain(), 1
+            last, _ = self._end(connection)
+            base, before, _ = self._forward(connection, last)
+            expected = base + 1
+            tags = dict(connection.execute("SELECT number, tag FROM tag"))
             for number, at_us, body, stored in _typed(connection.execute(f"{_SELECT} ORDER BY number")):
                 if number != expected:
                     raise JournalBroken(f"entry {expected} of the door log is missing", _REMEDY)
-                before = self._keys.chain(before, number, at_us, body)
+                tag = tags.get(number, b"")
+                if not isinstance(tag, bytes):
+                    raise JournalBroken(f"entry {number} of the door log was altered", _REMEDY)
+                before = self._keys.chain(before, number, at_us, body, tag)
                 if not hmac.compare_digest(before, stored):
                     raise JournalBroken(f"entry {number} of the door log was altered", _REMEDY)
                 self._keys.open(body, number, at_us)
@@ -201,6 +266,54 @@ class Journal:
                     f"entry {min(expected, last + 1)} of the door log is missing or new", _REMEDY
                 )
         return last
+
+    def lines(self, after: int = 0, limit: int = 1000) -> list[Line]:
+        """Entries after that number with their tags, oldest first. Raises JournalBroken."""
+        with self._database.reading() as connection:
+            rows = list(
+                connection.execute(
+                    "SELECT entry.number, at_us, body, coalesce(tag.tag, x'') FROM entry LEFT JOIN tag"
+                    " ON tag.number = entry.number WHERE entry.number > ? ORDER BY entry.number LIMIT ?",
+                    (after, max(limit, 0)),
+                )
+            )
+        return [
+            Line(number, at_us, _texts(self._keys.open(box, number, at_us)), tag)
+            for number, at_us, box, tag in _typed(rows)
+        ]
+
+    def checkpoint(self) -> Checkpoint:
+        """What an owner carries away to check every later entry with. Write down that it was given."""
+        with self._database.reading() as connection:
+            last, _ = self._end(connection)
+            _, _, key = self._forward(connection, last)
+        return Checkpoint(self._journal_id, last, key)
+
+    def prune(self, before: datetime) -> int:
+        """Drop the oldest entries, those before the first that is not older than that; give their count.
+
+        What is left verifies as before, on from the chain of the last entry dropped. The newest entry stays.
+        """
+        with self._database.transaction() as connection:
+            last, _ = self._end(connection)
+            base, base_chain, key = self._forward(connection, last)
+            (kept,) = connection.execute(
+                "SELECT min(number) FROM entry WHERE at_us >= ? OR number = ?",
+                (_microseconds(before.astimezone()), last),
+            ).fetchall()[0]
+            if kept is None or kept <= base + 1:
+                return 0
+            base_chain = connection.execute(
+                "SELECT chain FROM entry WHERE number = ?", (kept - 1,)
+            ).fetchall()[0][0]
+            connection.execute("DELETE FROM entry WHERE number < ?", (kept,))
+            connection.execute("DELETE FROM tag WHERE number < ?", (kept,))
+            connection.execute(
+                "UPDATE forward SET base = ?, base_chain = ?, box = ?",
+                (kept - 1, base_chain, self._keys.seal_forward(key, last, kept - 1, base_chain)),
+            )
+        self._database.erase_history()
+        return int(kept - 1 - base)
 
     def close(self) -> None:
         """Let go of the file. May be called twice."""
@@ -216,9 +329,36 @@ class Journal:
             )
         return last, chain
 
+    def _forward(self, connection: sqlite3.Connection, last: int) -> tuple[int, bytes, bytes]:
+        """Number and chain before the first kept entry, and the key of the next tag."""
+        rows = connection.execute("SELECT base, base_chain, box FROM forward").fetchall()
+        if len(rows) != 1 or not all(map(isinstance, rows[0], (int, bytes, bytes))):
+            raise JournalBroken("the door log's forward row is missing or altered", _REMEDY)
+        base, base_chain, box = rows[0]
+        return base, base_chain, self._keys.open_forward(box, last, base, base_chain)
+
+    def _begin_tags(self) -> None:
+        """Bring a log of version 1 up to date: from here on entries are tagged."""
+        with self._database.transaction() as connection:
+            last, _ = self._end(connection)
+            self._database.upgrade(connection, KIND)
+            _first_forward(connection, self._keys, last)
+        self._database.upgraded(KIND)
+        self._database.erase_history()  # the file itself now says its version
+
     def _entry(self, number: int, at_us: int, box: bytes) -> Entry:
         body = self._keys.open(box, number, at_us)
         return Entry(number, body.at, body.kind, body.reason, body.name, body.note)
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a log of today's kind is there: the ledger of tries came with it, and is missed beside it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return os.path.lexists(path)  # there, and not to be read: that is no reason to begin anew
+    return int.from_bytes(head[60:64], "big") != _VERSION_1.version  # user_version, in SQLite's own header
 
 
 def line(entry: Entry) -> str:
@@ -241,7 +381,19 @@ def _create(path: Path, source_key: bytes) -> None:
             "INSERT INTO journal VALUES (1, ?, 0, ?, ?)", (journal_id, chain, keys.mark(0, chain))
         )
 
+        _first_forward(connection, keys, 0)
+
     Database.create(path, KIND, fill)
+
+
+def _first_forward(connection: sqlite3.Connection, keys: _Keys, last: int) -> None:
+    base_chain, key = keys.first_chain(), secrets.token_bytes(forward.KEY_BYTES)
+    box = keys.seal_forward(key, last, 0, base_chain)
+    connection.execute("INSERT INTO forward VALUES (1, 0, ?, ?)", (base_chain, box))
+
+
+def _texts(body: _Body) -> tuple[str, ...]:
+    return (body.at, body.kind, body.reason, body.name, body.note, body.person_id)
 
 
 def _journal_row(connection: sqlite3.Connection) -> tuple[bytes, int, bytes, bytes]:

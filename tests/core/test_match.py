@@ -16,6 +16,7 @@ from janusd.core.manifest import (
     fmr_for_gallery,
     operating_point,
     parse,
+    promised_point,
 )
 
 
@@ -88,6 +89,16 @@ def test_a_rate_rarer_than_measured_is_extrapolated_and_says_so() -> None:
 def test_a_rarer_rate_never_lowers_the_threshold(a: float, b: float) -> None:
     rare, common = min(a, b), max(a, b)
     assert operating_point(CALIBRATION, rare).threshold >= operating_point(CALIBRATION, common).threshold
+
+
+@given(st.floats(1e-9, 0.5), st.floats(1e-9, 0.5))
+def test_a_promise_rests_on_the_cautious_end_of_the_interval(a: float, b: float) -> None:
+    rare, common = (promised_point(CALIBRATION, fmr).threshold for fmr in (min(a, b), max(a, b)))
+    assert rare >= common - 1e-9
+    for fmr in (a, b, *(row.fmr for row in CALIBRATION.table)):
+        assert promised_point(CALIBRATION, fmr).threshold >= operating_point(CALIBRATION, fmr).threshold
+    for row in CALIBRATION.table:
+        assert promised_point(CALIBRATION, row.fmr).threshold == pytest.approx(row.high)
 
 
 @given(st.floats(1e-9, 0.5), st.integers(1, 10_000))

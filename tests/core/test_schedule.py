@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -57,3 +58,23 @@ def test_a_window_is_open_exactly_its_length_in_a_week(
     )
     assert open_minutes == days * length
     assert schedule.allows(when) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("utc", "open_"),
+    [
+        (datetime(2026, 3, 29, 0, 59, tzinfo=UTC), False),  # 01:59 in Berlin
+        (datetime(2026, 3, 29, 1, 0, tzinfo=UTC), True),  # 03:00: 02:00 to 03:00 does not exist that day
+        (datetime(2026, 3, 29, 1, 30, tzinfo=UTC), False),  # 03:30
+        (datetime(2026, 10, 25, 0, 29, tzinfo=UTC), False),  # 02:29
+        (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), True),  # 02:30, the first time
+        (datetime(2026, 10, 25, 1, 29, tzinfo=UTC), False),  # 02:29, the second time
+        (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), True),  # 02:30, the second time
+        (datetime(2026, 10, 25, 2, 30, tzinfo=UTC), False),  # 03:30
+    ],
+)
+def test_hours_follow_the_clock_on_the_wall_when_summer_time_begins_and_ends(
+    utc: datetime, open_: bool
+) -> None:
+    schedule = Schedule.parse("sun 02:30-03:30")
+    assert schedule.allows(utc.astimezone(ZoneInfo("Europe/Berlin"))) is open_

@@ -4,16 +4,19 @@ A door opens for a person when `agree` usable frames in a row name them, all wit
 and `window_s` seconds. Frames that say nothing (blurred, turned away, nobody) only let time pass; a frame
 that names somebody else, nobody enrolled, or shows two people ends the streak.
 
-A stranger who keeps looking is a failed try, at most one each `try_s`; after `failures` of them the door
-waits `lockout_s`, and twice as long each time. Absent and unusable faces are never charged.
+How often anybody may try is `limiter`'s to say: `admit` charges, the caller writes the charge down, and only
+then does `judge` compare. Until a try is charged, each of its frames reads "gathering", whoever is seen: a
+glance too short to be charged tells nothing. Absent and unusable faces are never charged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from janusd.core import limiter
 from janusd.core.gallery import Gallery
+from janusd.core.limiter import Admission, Budget, Limits
 from janusd.core.reason import Reason
 from janusd.core.types import Candidate, Decision, Evidence
 
@@ -30,12 +33,7 @@ class Policy:
     window: int = 8
     window_s: float = 3.0
     hold_s: float = 5.0
-    failures: int = 5
-    try_s: float = 3.0
-    lockout_s: float = 30.0
-    lockout_max_s: float = 3600.0
-    forgive_s: float = 900.0
-    """After so long without a failed try, earlier ones no longer count."""
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +53,88 @@ class State:
     streak: Streak = Streak()
     released_for: str | None = None
     released_until_s: float = float("-inf")
-    failed: int = 0
-    failed_at_s: float = float("-inf")
-    lockouts: int = 0
-    locked_until_s: float = float("-inf")
+    limits: Limits = field(default_factory=Limits)
+    admission: Admission = Admission.UNUSABLE
+    """Whether the present frame may be compared."""
 
 
 def decide(
     policy: Policy, gallery: Gallery, state: State, evidence: Evidence, wall: datetime | None
 ) -> tuple[State, Decision]:
-    """Give the next state and the decision about one frame.
+    """Give the next state and the decision about one frame: `admit`, then `judge`.
 
-    `wall` is the local time schedules are read against, None while it is not to be trusted.
+    `wall` is the local time schedules are read against, None while it is not to be trusted. A door whose
+    charges must survive a restart calls the two itself, and writes the charge down in between.
     """
+    return judge(policy, gallery, admit(policy, state, evidence), evidence, wall)
+
+
+def admit(policy: Policy, state: State, evidence: Evidence) -> State:
+    """Whether the frame may be compared, and what it costs. No score meets the threshold of a closed door."""
+    now_s = evidence.captured_s
+    if _is_open_for(policy, state, evidence):
+        return replace(state, admission=Admission.COMPARE)
+    limits, admission = limiter.admit(
+        policy.budget,
+        state.limits,
+        now_s,
+        agree=policy.agree,
+        frames=policy.window,
+        has_face=evidence.refused is not Reason.NO_FACE,
+        is_fit=evidence.refused is None and evidence.best is not None,
+    )
+    is_new = limits.compared == 1 and admission is Admission.COMPARE
+    streak = Streak() if is_new else state.streak  # frames of an uncharged try must not count in the next
+    return replace(state, limits=limits, admission=admission, streak=streak)
+
+
+def judge(
+    policy: Policy, gallery: Gallery, state: State, evidence: Evidence, wall: datetime | None
+) -> tuple[State, Decision]:
+    """Give the next state and the decision about a frame that was put before `admit`."""
     now_s = evidence.captured_s
     state = _let_time_pass(policy, state, now_s)
-    if now_s < state.locked_until_s:
-        return replace(state, streak=Streak()), Decision(now_s, Reason.LOCKED_OUT)
-    if evidence.refused is not None:
-        if evidence.refused is Reason.TWO_FACES:
-            state = replace(state, streak=Streak())
-        return state, Decision(now_s, evidence.refused)
-    if evidence.best is None:
-        return replace(state, streak=Streak()), Decision(now_s, Reason.NOBODY_ENROLLED)
-    if not is_match(evidence.best, policy.threshold):
-        return _stranger(policy, state, now_s)
-    if evidence.second is not None and evidence.best.score - evidence.second.score < policy.margin:
-        return state, Decision(now_s, Reason.AMBIGUOUS)
-    return _known(policy, gallery, state, evidence.best, now_s, wall)
+    match state.admission:
+        case Admission.LOCKED_OUT:
+            return replace(state, streak=Streak()), Decision(now_s, Reason.LOCKED_OUT)
+        case Admission.OFF:
+            return replace(state, streak=Streak()), Decision(now_s, Reason.FACE_OFF)
+        case Admission.STEP_AWAY:
+            return replace(state, streak=Streak()), Decision(now_s, Reason.STEP_AWAY)
+        case Admission.PAUSE:
+            return replace(state, streak=Streak()), Decision(now_s, Reason.PAUSED)
+        case Admission.UNUSABLE:
+            return _refuse(state, evidence)
+        case Admission.COMPARE:
+            return _compare(policy, gallery, state, evidence, wall)
+
+
+def _refuse(state: State, evidence: Evidence) -> tuple[State, Decision]:
+    if evidence.refused is None:
+        return replace(state, streak=Streak()), Decision(evidence.captured_s, Reason.NOBODY_ENROLLED)
+    if evidence.refused is Reason.TWO_FACES:
+        state = replace(state, streak=Streak())
+    return state, Decision(evidence.captured_s, evidence.refused)
+
+
+def _compare(
+    policy: Policy, gallery: Gallery, state: State, evidence: Evidence, wall: datetime | None
+) -> tuple[State, Decision]:
+    now_s, best, second = evidence.captured_s, evidence.best, evidence.second
+    if best is None:
+        return _refuse(state, evidence)
+    if not is_match(best, policy.threshold):
+        state = replace(state, streak=_extend(state.streak, None, now_s))
+        decision = Decision(now_s, Reason.UNKNOWN)
+    elif second is not None and best.score - second.score < policy.margin:
+        decision = Decision(now_s, Reason.AMBIGUOUS)
+    else:
+        state, decision = _known(policy, gallery, state, best, now_s, wall)
+    if decision.reason in (Reason.UNKNOWN, Reason.AMBIGUOUS) and state.limits.compared < policy.agree:
+        decision = Decision(now_s, Reason.GATHERING)
+    if state.limits.compared >= policy.window:
+        state = replace(state, limits=limiter.lose(state.limits, now_s))
+    return state, decision
 
 
 def is_match(candidate: Candidate, threshold: float) -> bool:
@@ -98,23 +150,18 @@ def _let_time_pass(policy: Policy, state: State, now_s: float) -> State:
         streak = Streak()
     else:
         streak = replace(streak, times_s=times_s, frames_since=frames_since)
-    if state.failed and now_s - max(state.failed_at_s, state.locked_until_s) > policy.forgive_s:
-        state = replace(state, failed=0, lockouts=0)
     return replace(state, streak=streak)
 
 
-def _stranger(policy: Policy, state: State, now_s: float) -> tuple[State, Decision]:
-    streak = _extend(state.streak, None, now_s)
-    state = replace(state, streak=streak)
-    unknown = Decision(now_s, Reason.UNKNOWN)
-    if len(streak.times_s) < policy.agree or now_s - state.failed_at_s < policy.try_s:
-        return state, unknown
-    state = replace(state, failed=state.failed + 1, failed_at_s=now_s)
-    if state.failed % policy.failures:
-        return state, unknown
-    wait_s = min(policy.lockout_s * 2.0**state.lockouts, policy.lockout_max_s)
-    state = replace(state, lockouts=state.lockouts + 1, locked_until_s=now_s + wait_s, streak=Streak())
-    return state, Decision(now_s, Reason.LOCKED_OUT)
+def _is_open_for(policy: Policy, state: State, evidence: Evidence) -> bool:
+    """Whether the door stands open for whom this frame shows; they are not trying, they are coming in."""
+    return (
+        evidence.refused is None
+        and evidence.best is not None
+        and evidence.captured_s < state.released_until_s
+        and state.released_for == evidence.best.person_id
+        and is_match(evidence.best, policy.threshold)
+    )
 
 
 def _known(
@@ -127,14 +174,19 @@ def _known(
         return replace(state, streak=Streak()), decision(Reason.ALREADY_OPEN)
     streak = _extend(state.streak, best.person_id, now_s)
     state = replace(state, streak=streak)
-    if len(streak.times_s) < policy.agree:
+    if len(streak.times_s) < policy.agree or not state.limits.is_charged:
         return state, decision(Reason.GATHERING)
     template = gallery.person(best.person_id)
     if template is None:  # forgotten between the comparison and now
         return replace(state, streak=Streak()), Decision(now_s, Reason.UNKNOWN)
     if not template.schedule.allows(wall):
-        return state, decision(Reason.NOT_NOW)
-    state = State(released_for=best.person_id, released_until_s=now_s + policy.hold_s)
+        state = replace(state, limits=limiter.succeed(state.limits, frames=policy.window, clears=False))
+        return state, decision(Reason.CLOCK_UNTRUSTED if wall is None else Reason.NOT_NOW)
+    state = State(
+        released_for=best.person_id,
+        released_until_s=now_s + policy.hold_s,
+        limits=limiter.succeed(state.limits, frames=policy.window, clears=True),
+    )
     return state, decision(Reason.MATCHED, policy.hold_s)
 
 

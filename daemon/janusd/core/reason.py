@@ -22,7 +22,11 @@ class Reason(StrEnum):
     UNKNOWN = "unknown"
     AMBIGUOUS = "ambiguous"
     NOT_NOW = "not_now"
+    CLOCK_UNTRUSTED = "clock_untrusted"
+    PAUSED = "paused"
+    STEP_AWAY = "step_away"
     LOCKED_OUT = "locked_out"
+    FACE_OFF = "face_off"
     NOBODY_ENROLLED = "nobody_enrolled"
 
     @property
@@ -51,13 +55,17 @@ _HINTS: dict[Reason, str] = {
     Reason.UNKNOWN: "This face is not enrolled here.",
     Reason.AMBIGUOUS: "Look straight at the camera.",
     Reason.NOT_NOW: "You are not expected at this hour.",
+    Reason.CLOCK_UNTRUSTED: "This door does not know what time it is: use your key, and tell the owner.",
+    Reason.PAUSED: "Hold still for a moment.",
+    Reason.STEP_AWAY: "Step away for a moment, then look again.",
     Reason.LOCKED_OUT: "Too many failed tries: please wait.",
+    Reason.FACE_OFF: "This door opens by key only for now: tell the owner.",
     Reason.NOBODY_ENROLLED: "Nobody is enrolled at this door yet.",
 }
 
 _EXPLANATIONS: dict[Reason, str] = {
     Reason.MATCHED: "enough agreeing frames matched this person",
-    Reason.GATHERING: "this frame matched; more agreeing frames are needed",
+    Reason.GATHERING: "more agreeing frames are needed",
     Reason.ALREADY_OPEN: "the latch is already released for this person",
     Reason.NO_FACE: "no face was found in the frame",
     Reason.TWO_FACES: "more than one face was in view, and a door never picks one",
@@ -69,7 +77,11 @@ _EXPLANATIONS: dict[Reason, str] = {
     Reason.BLURRED: "the face was blurred",
     Reason.UNKNOWN: "nobody enrolled is similar enough",
     Reason.AMBIGUOUS: "two enrolled people are too similar to this face",
-    Reason.NOT_NOW: "this person's schedule does not allow this hour, or the clock is not trusted",
+    Reason.NOT_NOW: "this person's schedule does not allow this hour",
+    Reason.CLOCK_UNTRUSTED: "this person has hours, and the door's clock is not to be trusted",
+    Reason.PAUSED: "this try has had its frames; the next begins in a moment",
+    Reason.STEP_AWAY: "this face has had its tries and must leave the view first",
     Reason.LOCKED_OUT: "too many failed tries; the door waits",
+    Reason.FACE_OFF: "far too many failed tries; faces open nothing until janusctl unlock-face",
     Reason.NOBODY_ENROLLED: "the gallery is empty",
 }

@@ -1,0 +1,153 @@
+"""`janusctl log` beyond showing it, and `janusctl visits`.
+
+Verification happens here, not in the daemon: a daemon that was tampered with would say that all is well. An
+exported log and a checkpoint can be checked on another machine, without a door.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from janusd.cli.exits import Exit
+from janusd.cli.remote import RemoteDoor
+from janusd.cli.verbs import Usage
+from janusd.core.forward import Checkpoint, Line, first_wrong
+from janusd.core.reason import Reason
+from janusd.door import Entry, Exported
+from janusd.escape import escape
+
+_PAGE = 1000
+_MOST_ENTRIES = 10_000
+"""As many as the daemon gives at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """How often somebody was let in on a day of this terminal's calendar."""
+
+    day: str
+    name: str
+    times: int
+    first: str
+    last: str
+
+
+def run(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    """`log verify`, `log export` or `log checkpoint`."""
+    match args.what:
+        case "verify":
+            return _verify(door, args)
+        case "export":
+            for exported in _export(door):
+                print(json.dumps(asdict(exported)))
+            return Exit.OK
+        case _:
+            checkpoint = door.log_checkpoint()
+            print(json.dumps({"checkpoint": checkpoint}) if args.json else checkpoint)
+            if not args.json and sys.stdout.isatty():
+                print("Keep this line away from the door, and secret.", file=sys.stderr)
+            return Exit.OK
+
+
+def visits(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    """Who was let in how often, by day."""
+    entries = door.log(args.since or "", _MOST_ENTRIES)
+    found = count(entries)
+    if args.json:
+        print(json.dumps([asdict(one) for one in found], indent=2))
+        return Exit.OK
+    if not found:
+        print("Nobody was let in since then.")
+    width = max((len(escape(one.name)) for one in found), default=0)
+    for one in found:
+        when = one.first if one.times == 1 else f"{one.first} to {one.last}"
+        print(f"{one.day}  {escape(one.name):<{width}}  {one.times:3}x  {when}")
+    if len(entries) == _MOST_ENTRIES:
+        print(f"Older than the newest {_MOST_ENTRIES} lines: not counted.", file=sys.stderr)
+    return Exit.OK
+
+
+def count(entries: Sequence[Entry]) -> list[Visits]:
+    """Unlocks by person and day, in the order of the days; what has no readable time counts under "?"."""
+    days: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        if entry.kind == "decision" and entry.reason == Reason.MATCHED:
+            day, clock = _local(entry.at)
+            days.setdefault((day, entry.name), []).append(clock)
+    return [
+        Visits(day, name, len(clocks), min(clocks), max(clocks))
+        for (day, name), clocks in sorted(days.items())
+    ]
+
+
+def _local(at: str) -> tuple[str, str]:
+    try:
+        when = datetime.fromisoformat(at).astimezone()
+    except (ValueError, OverflowError):
+        return "?", "?"
+    return when.strftime("%Y-%m-%d"), when.strftime("%H:%M")
+
+
+def _verify(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    told: dict[str, object] = {}
+    if args.file is None:
+        told["entries"] = door.verify_log()
+    if args.checkpoint is not None:
+        checkpoint = _checkpoint(args.checkpoint)
+        exported = _read(args.file) if args.file is not None else _export(door)
+        good, wrong = first_wrong(checkpoint, map(_line, exported))
+        told |= {"after": checkpoint.number, "good": good, "wrong": wrong}
+    elif args.file is not None:
+        raise Usage("an exported log is checked against a checkpoint; add --checkpoint FILE")
+    if args.json:
+        print(json.dumps(told, indent=2))
+    else:
+        if "entries" in told:
+            print(f"The door finds its log whole, up to entry {told['entries']}.")
+        if "good" in told:
+            print(f"{told['good']} entries after {told['after']} bear the tags this checkpoint leads to.")
+        else:
+            print(
+                "Without a checkpoint this does not stop a thief of the door's key: see janusctl log --help."
+            )
+        if told.get("wrong"):
+            print(f"janusctl: {told['wrong']}; find out who could write to the log", file=sys.stderr)
+    return Exit.UNWELL if told.get("wrong") else Exit.OK
+
+
+def _checkpoint(path: Path) -> Checkpoint:
+    try:
+        return Checkpoint.parse(path.read_text(encoding="ascii"))
+    except OSError as e:
+        raise Usage(f"cannot read {escape(str(path), 200)}: {e.strerror}") from e
+    except ValueError as e:
+        raise Usage(f"{escape(str(path), 200)}: {e}") from e
+
+
+def _export(door: RemoteDoor) -> Iterator[Exported]:
+    after = 0
+    while page := door.export_log(after, _PAGE):
+        yield from page
+        after = page[-1].number
+
+
+def _read(path: Path) -> Iterator[Exported]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                yield Exported(**json.loads(line))
+    except OSError as e:
+        raise Usage(f"cannot read {escape(str(path), 200)}: {e.strerror}") from e
+    except (ValueError, TypeError) as e:
+        raise Usage(f"{escape(str(path), 200)} is no log that janusctl log export wrote") from e
+
+
+def _line(one: Exported) -> Line:
+    texts = (one.at, one.kind, one.reason, one.name, one.note, one.person_id)
+    return Line(one.number, one.at_us, texts, bytes.fromhex(one.tag))

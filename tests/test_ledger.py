@@ -1,0 +1,192 @@
+"""The tally of tries on disk: kills, torn writes, edited, missing and older files."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janusd import ledger as ledgers
+from janusd.core.limiter import Tally
+from janusd.errors import InstallerError, KeyUnavailable, LedgerBroken
+from janusd.ledger import SLOT_BYTES, Ledger
+from janusd.vault.keys import FileKey, create_key_file
+from support.damage import flip
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> FileKey:
+    create_key_file(tmp_path / "key")
+    return FileKey(tmp_path / "key")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tries"
+
+
+@pytest.fixture
+def ledger(path: Path, key: FileKey) -> Iterator[Ledger]:
+    opened = Ledger.open(path, key, may_begin=True)
+    yield opened
+    opened.close()
+
+
+def reopened(path: Path, key: FileKey, *, may_begin: bool = False) -> Tally:
+    again = Ledger.open(path, key, may_begin=may_begin)
+    again.close()
+    return again.tally
+
+
+def test_a_new_ledger_has_counted_nothing_and_is_private(ledger: Ledger, path: Path, key: FileKey) -> None:
+    assert ledger.tally == Tally()
+    assert path.stat().st_mode & 0o7777 == 0o600
+    assert reopened(path, key) == Tally()
+
+
+@given(
+    st.lists(
+        st.builds(Tally, st.integers(0, 20), st.integers(0, 20), st.just(30.0), st.booleans()), min_size=1
+    )
+)
+def test_the_last_tally_written_comes_back(tallies: list[Tally]) -> None:
+    slots = bytearray(2 * SLOT_BYTES)
+    writer = Ledger(os.memfd_create("ledger"), b"k" * 32, 0, Tally())
+    for tally in tallies:
+        writer.write(tally)
+    slots[:] = os.pread(writer._descriptor, len(slots), 0).ljust(len(slots), b"\0")
+    writer.close()
+    sequence, read = ledgers._latest(bytes(slots), b"k" * 32)
+    assert sequence == len(tallies)
+    torn = len(tallies) == 1  # the other slot was never written
+    assert read == (tallies[-1] if not torn else ledgers.replace(read, spent=tallies[0].spent + 1))
+
+
+def test_a_write_is_one_block_in_place(ledger: Ledger, path: Path) -> None:
+    before = path.read_bytes()
+    ledger.write(Tally(1, 1))
+    after = path.read_bytes()
+    assert len(before) == len(after) == 2 * SLOT_BYTES
+    assert sum(before[i : i + SLOT_BYTES] != after[i : i + SLOT_BYTES] for i in (0, SLOT_BYTES)) == 1
+
+
+@pytest.mark.parametrize("torn", [0, 1, 60, 512, SLOT_BYTES - 1])
+def test_a_torn_write_costs_a_charge_and_forgives_none(
+    ledger: Ledger, path: Path, key: FileKey, torn: int
+) -> None:
+    ledger.write(Tally(7, 2))
+    before = path.read_bytes()
+    ledger.write(Tally(8, 3))
+    after = bytearray(path.read_bytes())
+    ledger.close()
+    start = next(i for i in (0, SLOT_BYTES) if before[i : i + SLOT_BYTES] != after[i : i + SLOT_BYTES])
+    after[start + torn : start + SLOT_BYTES] = os.urandom(SLOT_BYTES - torn)
+    path.write_bytes(after)
+    assert reopened(path, key).spent in (8, 9)
+
+
+def test_no_flipped_bit_forgives_a_try(ledger: Ledger, path: Path, key: FileKey) -> None:
+    ledger.write(Tally(19, 19, 120.0))
+    ledger.write(Tally(19, 19, 120.0))
+    ledger.close()
+    whole, its_key = path.read_bytes(), ledgers.sealed.derive(key.key(), b"", "janusd ledger v1")
+    for bit in [*range(0, 120), *range(8 * SLOT_BYTES, 8 * SLOT_BYTES + 120)]:
+        _, tally = ledgers._latest(flip(whole, bit), its_key)
+        assert tally is not None
+        assert tally.spent >= 19
+
+
+def test_a_ledger_taken_away_or_spoiled_switches_faces_off(ledger: Ledger, path: Path, key: FileKey) -> None:
+    ledger.close()
+    for spoiled in (bytes(2 * SLOT_BYTES), b"", os.urandom(2 * SLOT_BYTES)):
+        path.write_bytes(spoiled)
+        assert reopened(path, key).is_off
+    path.write_bytes(os.urandom(2 * SLOT_BYTES))
+    assert reopened(path, key, may_begin=True).is_off
+    path.unlink()
+    assert reopened(path, key).is_off
+
+
+def test_another_key_does_not_open_it(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+    ledger.close()
+    create_key_file(tmp_path / "other")
+    assert reopened(path, FileKey(tmp_path / "other")).is_off
+    with pytest.raises(KeyUnavailable):
+        Ledger.open(path, FileKey(tmp_path / "none"), may_begin=False)
+
+
+def test_a_ledger_open_to_others_or_linked_is_refused(ledger: Ledger, path: Path, key: FileKey) -> None:
+    ledger.close()
+    path.chmod(0o644)
+    with pytest.raises(LedgerBroken, match="stands open"):
+        Ledger.open(path, key, may_begin=True)
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+    with pytest.raises(LedgerBroken, match="not a regular file"):
+        Ledger.open(path, key, may_begin=True)
+
+
+def test_a_disk_that_will_not_is_said_and_the_old_tally_stays(
+    ledger: Ledger, path: Path, key: FileKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.write(Tally(3, 3))
+
+    def fail(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fdatasync", fail)
+        with pytest.raises(InstallerError, match="Input/output error"):
+            ledger.write(Tally(4, 4))
+    assert ledger.tally == Tally(3, 3)
+    ledger.write(Tally(5, 5))
+    assert reopened(path, key) == Tally(5, 5)
+
+
+@pytest.mark.slow
+def test_no_acknowledged_charge_is_lost_to_a_kill(tmp_path: Path, ledger: Ledger, key: FileKey) -> None:
+    ledger.close()
+    chance, spent = random.Random(0), 0
+    for _ in range(12):
+        spent = max(kill_a_writer(tmp_path, chance.uniform(0, 0.05)), spent)
+        found = reopened(tmp_path / "tries", key).spent
+        assert spent <= found <= spent + 2  # one may be durable without its word getting out, one torn
+        spent = found
+    assert spent > 12
+
+
+def charge(folder: Path, say: Connection) -> None:
+    """Charges until it is killed; says each charge once it is acknowledged."""
+    opened = Ledger.open(folder / "tries", FileKey(folder / "key"), may_begin=False)
+    say.send(opened.tally.spent)
+    while True:
+        opened.write(Tally(opened.tally.spent + 1))
+        say.send(opened.tally.spent)
+
+
+def kill_a_writer(folder: Path, after_s: float) -> int:
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["pytest", "janusd.ledger", "janusd.vault.store"])
+    hears, says = processes.Pipe(duplex=False)
+    writer = processes.Process(target=charge, args=(folder, says))
+    writer.start()
+    says.close()
+    with hears:
+        last = int(hears.recv())
+        time.sleep(after_s)
+        writer.kill()
+        try:
+            while True:
+                last = int(hears.recv())
+        except EOFError:
+            writer.join()
+            writer.close()
+    return last
