@@ -27,6 +27,10 @@ test: $(READY) ## unit, property and replay tests, with coverage (a few minutes)
 	$(BIN)/pytest --cov --cov-report= tests
 	@$(BIN)/coverage report --fail-under=90 --format=total | sed 's/^/coverage of janusd, per cent: /'
 
+torture: $(READY) ## 10,000 power cuts, a fault at every write, a kill at every step; prints what was harmed (an hour)
+	@JANUS_TORTURE=10000 $(BIN)/pytest -q -s tests/vault/test_vault_powercuts.py tests/vault/test_vault_keeper.py \
+		-m slow | $(BIN)/python tests/support/torture.py
+
 check: $(READY) lint test ## exactly what CI runs first: lint, types, contracts, tests
 
 lint: $(READY) ## ruff, mypy --strict, import contracts
@@ -41,12 +45,19 @@ format: $(READY) ## let ruff put things in order
 bench: $(READY) ## frame to decision, stage by stage, on this machine
 	@$(BIN)/python -m janusd.demo.bench
 
+bench-latch: $(READY) ## kill and hang janusd and janus-latchd in mid-pulse: time to locked, memory, start
+	@$(BIN)/pytest -q -rP tests/latchd/test_size.py tests/latchd/test_kernel.py tests/latchd/test_process.py \
+		-k "size or kernel or dies_or_hangs"
+
 test-tflite-runtime: ## our models under the older tflite-runtime, beside ai-edge-litert (Python 3.11)
 	@bash tests/setup.sh python3.11 .venv-tflite-runtime tflite-runtime
 	.venv-tflite-runtime/bin/pytest -rP tests/hw/test_runtimes.py tests/hw/test_litert.py
 
-setup-export: $(READY) ## add torch and friends to .venv, to train and compile networks (large)
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[export]'
+setup-export: ## make .venv-export: torch and friends, to train and compile networks (large)
+	@bash tests/setup.sh "$(PYTHON)" .venv-export export
+
+test-export: setup-export ## the whole model pipeline on tiny networks, with torch
+	.venv-export/bin/pytest -p no:anyio tests/export  # anyio's plugin, there for others, warns about pytest
 
 lock: ## resolve constraints.txt anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
@@ -54,7 +65,7 @@ lock: ## resolve constraints.txt anew (needs uv)
 	printf 'systemd-python==235\n' >> constraints.txt
 
 clean: ## remove what was made here, the virtual environments too
-	rm -rf .venv .venv-tflite-runtime .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
+	rm -rf .venv .venv-export .venv-tflite-runtime .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
 
-.PHONY: help setup demo test check lint format bench test-tflite-runtime setup-export lock clean
+.PHONY: help setup demo test torture check lint format bench bench-latch test-tflite-runtime test-export setup-export lock clean
 .DEFAULT_GOAL := help

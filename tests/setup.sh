@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make a virtual environment with janusd and its tests, everything pinned: setup.sh PYTHON VENV [tflite-runtime]
+# Make a virtual environment with janusd and its tests, everything pinned: setup.sh PYTHON VENV [tflite-runtime|export]
 set -euo pipefail
 python=$1 venv=$2 variant=${3:-}
 
@@ -28,6 +28,10 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 pip install --quiet 'pip==25.3'
 if [ "$variant" = tflite-runtime ]; then
   pip install --quiet -c tests/constraints-tflite-runtime.txt -e '.[tflite-runtime]' pytest hypothesis
+elif [ "$variant" = export ]; then
+  # torch first and alone: a resolver that has to go back may otherwise take the build with gigabytes of CUDA.
+  pip install --quiet -c tests/constraints-export.txt torch==2.13.0
+  pip install --quiet -c tests/constraints-export.txt -e '.[export]' pytest hypothesis
 else
   pip install --quiet -c constraints.txt -e . --group dev
   # python-systemd builds against libsystemd; without it the daemon runs, but tells systemd nothing.

@@ -54,6 +54,8 @@ def test_what_is_written_is_what_is_read() -> None:
         ("[enrolment]\nleast = 6", "enrolment.least: 6 is more than the 5 samples"),
         ("[promise]\nyears = 0.01", "line 2: promise.years: one false unlock in 7 tries is too many"),
         ('[camera]\ndriver = "replay"', "camera.path: a replay needs the path"),
+        ('[vault]\nanchor = "/var/lib/janus/mark"', "line 2: vault.anchor: an anchor beside the vault"),
+        ('[vault]\nbinding = "command"', "vault.binding_command: binding"),
         ("[vault]\nkey = 7", "vault.key"),
         ('[control]\nowners = ["root"]', "control.owners"),
         ("[camera\nfps = 1", "not valid TOML"),

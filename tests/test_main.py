@@ -24,7 +24,9 @@ def written(folder: Path, more: str = "") -> Path:
 
 def test_check_accepts_a_good_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert composition.main(["--config", str(written(tmp_path)), "--check"]) == 0
-    assert "good" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "good" in shown
+    assert ", signed by janusd (key " in shown
 
 
 def test_check_names_what_is_wrong_and_exits_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

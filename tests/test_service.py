@@ -5,27 +5,35 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from janusd.config import Config, parse
+from janusd.core import policy
+from janusd.core.forward import Checkpoint, Line, first_wrong
+from janusd.core.limiter import Tally
 from janusd.core.types import Frame, Image
 from janusd.door import Event
 from janusd.errors import (
     CameraError,
     EnrolmentBusy,
     EnrolmentRefused,
+    InstallerError,
     LatchError,
     OwnerError,
     PersonExists,
     PersonNotFound,
 )
 from janusd.journal import Journal
+from janusd.ledger import Ledger
 from janusd.pipeline import Pipeline
 from janusd.service import DoorService
 from janusd.vault.keys import FileKey, create_key_file
+from janusd.vault.parcel import Identity
 from janusd.vault.store import Vault
 from janusd_hw.clock import FakeClock
 from janusd_hw.fakes import SPEC, PaintedDetector, PaintedEncoder, paint
@@ -69,13 +77,16 @@ class Rig:
         self.encoder = PaintedEncoder()
         self.detector = PaintedDetector()
         self.events: list[Event] = []
+        self.ledger = Ledger.open(folder / "tries", FileKey(key), may_begin=True)
         self.door = DoorService(
             config=config,
             pipeline=Pipeline(self.detector, self.encoder, SPEC),
             open_camera=self._next_camera,
             latch=self.latch,
+            identity=Identity.of(bytes(32), b"d" * 32),
             vault=Vault.open(folder / "vault.db", FileKey(key), b"d" * 32, bytes(32)),
             journal=Journal.open(folder / "door-log.db", FileKey(key)),
+            ledger=self.ledger,
             key_source=FileKey(key),
             clock=self.clock,
         )
@@ -127,8 +138,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 def test_a_resident_is_let_in_and_a_stranger_is_not(rig: Rig) -> None:
     rig.enrol("a", "Ada")
-    assert rig.play("..aaa..zz") == [
-        "no_face", "no_face", "gathering", "gathering", "matched", "no_face", "no_face", "unknown", "unknown",
+    assert rig.play("..aaa..zzz") == [
+        "no_face", "no_face", "gathering", "gathering", "matched",
+        "no_face", "no_face", "gathering", "gathering", "unknown",
     ]  # fmt: skip
     assert rig.releases == ["matched Ada"]
 
@@ -320,6 +332,7 @@ def test_doctor_finds_what_is_wrong_with_a_development_door(rig: Rig) -> None:
     assert found["key"].verdict == "warn"
     assert found["latch"].verdict == "warn"
     assert found["door log"].verdict == "ok"
+    assert (found["model"].verdict, found["model"].detail) == ("fail", "painted version 0, not signed")
     assert all(finding.remedy for finding in found.values() if finding.verdict != "ok")
 
 
@@ -350,3 +363,91 @@ def test_a_picture_of_any_small_shape_is_only_ever_a_refusal(rig: Rig) -> None:
     for shape in ((16, 16, 3), (16, 400, 3)):
         picture: Image = np.zeros(shape, np.uint8)
         assert not rig.door.add_image(token, picture).accepted
+
+
+def test_failed_tries_are_remembered_across_restarts_and_switch_faces_off(tmp_path: Path) -> None:
+    config = parse(QUICK.replace("failures = 1", "failures = 10") + "[idle]\ngate = false")
+    rig = Rig(tmp_path, config)
+    rig.enrol("a", "Ada")
+    spent = []
+    while not rig.ledger.tally.is_off:
+        rig.play("zzzz..." * 4)
+        spent.append(rig.ledger.tally.spent)
+        rig.ledger.write(replace(rig.ledger.tally, wait_s=0.0))  # as if the wait had been served
+        rig.door.close()
+        rig = Rig(tmp_path, config)
+    assert spent == [4, 8, 10, 14, 18, 20]
+    assert rig.play("aaa")[-1] == "face_off"
+    assert next(f for f in rig.door.doctor() if f.check == "tries").verdict == "fail"
+    rig.door.unlock_face()
+    assert rig.kinds()[-1] == "face_on"
+    rig.door.close()
+    again = Rig(tmp_path, config)
+    assert again.play("aaa")[-1] == "matched"
+    again.door.close()
+
+
+def test_a_charge_is_on_disk_before_the_verdict(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.enrol("a", "Ada")
+    order: list[str] = []
+    write, judge = Ledger.write, policy.judge
+
+    def writing(ledger: Ledger, tally: Tally) -> None:
+        order.append(f"spent {tally.spent}")
+        write(ledger, tally)
+
+    def judging(*args: object) -> object:
+        state, decision = judge(*args)  # type: ignore[arg-type]
+        order.append(decision.reason.value)
+        return state, decision
+
+    monkeypatch.setattr(Ledger, "write", writing)
+    monkeypatch.setattr(policy, "judge", judging)
+    rig.play("aaa")
+    assert order[:5] == ["gathering", "gathering", "spent 1", "matched", "spent 0"]
+
+
+def test_a_ledger_that_cannot_be_written_is_a_fault_and_the_door_counts_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.enrol("a", "Ada")
+
+    def full(*_: object) -> None:
+        raise InstallerError("the ledger of tries cannot be written", "see whether its disk is full")
+
+    monkeypatch.setattr(Ledger, "write", full)
+    assert rig.play("zzzzzzzzz")[-1] == "locked_out"
+    assert rig.kinds().count("fault") >= 1
+
+
+def test_who_has_hours_is_told_that_the_clock_is_not_to_be_believed(rig: Rig) -> None:
+    rig.enrol("a", "Ada", "mon-sun 00:00-24:00")
+    assert rig.play("aaa")[-1] == "clock_untrusted"
+    assert "clock_untrusted" in [entry.reason for entry in rig.door.log("", 100)]
+    assert rig.releases == []
+
+
+def test_old_entries_are_dropped_while_the_date_is_believed(rig: Rig) -> None:
+    rig.enrol("a", "Ada")
+    rig.clock.set_wall(datetime.now(UTC) + timedelta(days=366))
+    rig.play("..")
+    assert rig.kinds()[:2] == ["started", "pruned"] or rig.kinds()[0] == "pruned"
+    assert rig.door.verify_log() == len(rig.kinds()) + 1
+
+
+def test_a_log_is_not_pruned_by_a_clock_that_is_not_believed(rig: Rig) -> None:
+    rig.enrol("a", "Ada")
+    rig.play("..")
+    assert rig.kinds()[0] == "enrolled"
+
+
+def test_an_owner_checks_the_doors_log_from_a_checkpoint(rig: Rig) -> None:
+    checkpoint = Checkpoint.parse(rig.door.log_checkpoint())
+    rig.enrol("a", "Ada")
+    told = rig.door.export_log(0, 100)
+    lines = [
+        Line(e.number, e.at_us, (e.at, e.kind, e.reason, e.name, e.note, e.person_id), bytes.fromhex(e.tag))
+        for e in told
+    ]
+    assert first_wrong(checkpoint, lines) == (1, "")
+    assert rig.kinds() == ["checkpoint", "enrolled"]

@@ -46,11 +46,15 @@ class CameraSection(_Section, frozen=True):
 class LatchSection(_Section, frozen=True):
     """[latch]: what opens the door, and for how long."""
 
-    driver: Literal["simulated", "gpiod"] = "simulated"
+    driver: Literal["simulated", "gpiod", "latchd"] = "simulated"
     chip: str = "/dev/gpiochip0"
     line: int | str = 17
     active_low: bool = False
     hold_s: Annotated[float, Meta(ge=0.2, le=30)] = 5.0
+    socket: str = "/run/janus-latch.sock"
+    """For latchd: where janus-latchd listens; its own file latch.toml names the lines."""
+    door: Annotated[str, Meta(min_length=1, max_length=32)] = "front"
+    """For latchd: which of its doors this daemon watches."""
     timeline: str = ""
     """For simulated: a file that gets one JSON line each time the latch changes."""
 
@@ -97,6 +101,20 @@ class VaultSection(_Section, frozen=True):
     key_file: str = ""
     """For key = "file"; empty means the file `key` in the directory. A development choice: see doctor."""
     machine_id: str = "/etc/machine-id"
+    anchor: str = ""
+    """A file, best on another disk, that tells an older vault put back; empty means the file `vault` in a
+    folder beside the directory, with "-anchor" after its name."""
+    binding: Literal["none", "rpi-otp", "command", "credential"] = "none"
+    """Hardware whose answer is mixed into the key, so that the card opens nowhere else."""
+    binding_command: tuple[str, ...] = ()
+    """For binding = "command": a program and its arguments; it writes 64 hexadecimal digits."""
+
+
+class LogSection(_Section, frozen=True):
+    """[log]: what the door log keeps."""
+
+    keep_days: Annotated[int, Meta(ge=7, le=3650)] = 365
+    """Older entries are dropped; what is left stays verifiable."""
 
 
 class ControlSection(_Section, frozen=True):
@@ -113,7 +131,7 @@ class ModelSection(_Section, frozen=True):
     """[model]: which released models to run, and on what."""
 
     directory: str = ""
-    """Empty means the models that came with this version."""
+    """A signed bundle or model folder; empty: the installed bundle, else what came with this version."""
     runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = "auto"
     delegate: str = ""
     """A TFLite delegate library, for example libedgetpu.so.1; empty runs on the processor."""
@@ -130,6 +148,7 @@ class Config(_Section, frozen=True):
     enrolment: EnrolmentSection = EnrolmentSection()
     idle: IdleSection = IdleSection()
     vault: VaultSection = VaultSection()
+    log: LogSection = LogSection()
     control: ControlSection = ControlSection()
     model: ModelSection = ModelSection()
 
@@ -223,6 +242,16 @@ def _contradictions(config: Config, text: str) -> list[str]:
             _where(text, "promise", "years")
             + f"one false unlock in {1 / fpir:.0f} tries is too many; years * tries_a_day must be at least "
             + f"{1 / (LARGEST_FPIR * 365.25):.2f}"
+        )
+    if config.vault.anchor and Path(config.vault.anchor).is_relative_to(config.vault.directory):
+        problems.append(
+            _where(text, "vault", "anchor")
+            + "an anchor beside the vault would be put back with it; name a file outside vault.directory"
+        )
+    if config.vault.binding == "command" and not config.vault.binding_command:
+        problems.append(
+            _where(text, "vault", "binding_command")
+            + 'binding = "command" needs the program to ask, for example ["/usr/local/bin/janus-tee-key"]'
         )
     if config.camera.driver == "replay" and not config.camera.path:
         problems.append(

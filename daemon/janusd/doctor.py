@@ -16,22 +16,38 @@ def examine(
     camera: str,
     has_seen: bool,
     latch: str,
+    is_latch_well: bool,
     key_source: str,
+    key_stops: tuple[bool, str],
+    vault: tuple[str, str],
+    encoder: str,
+    model_signed_by: str,
     rules: Rules,
     stale_people: int,
     clock: Clock,
+    is_face_off: bool,
+    ledger_fault: str,
     journal: Journal,
 ) -> list[Finding]:
     """Give one finding a check, in the order a person would look."""
     return [
         _finding("camera", has_seen, camera, "check cable, driver and the section [camera]"),
-        _finding("latch", "simulated" not in latch, latch, "set latch.driver to drive a real lock", "warn"),
+        _finding("latch", "simulated" not in latch, latch, "set latch.driver to drive a real lock", "warn")
+        if is_latch_well
+        else _finding("latch", False, latch, "see `systemctl status janus-latchd`, then hw/WIRING.md"),
         _finding(
             "key",
-            "development" not in key_source,
-            key_source,
-            "use a systemd credential: a key file opens on a stolen card",
+            key_stops[0],
+            f"{key_source}: {key_stops[1]}",
+            "bind it to the board: vault.binding, or a credential that its TPM made",
             "warn",
+        ),
+        _finding("vault", not vault[0], vault[0] or "whole, anchored and backed up", vault[1]),
+        _finding(
+            "model",
+            bool(model_signed_by),
+            f"{encoder}, {f'signed by {model_signed_by}' if model_signed_by else 'not signed'}",
+            "install a signed bundle: janusctl model install FILE",
         ),
         *_people(rules, stale_people),
         _finding(
@@ -42,6 +58,14 @@ def examine(
             "warn",
         ),
         _clock(clock),
+        _finding(
+            "tries",
+            not is_face_off and not ledger_fault,
+            ledger_fault or ("face unlock is off after too many" if is_face_off else "counted, and kept"),
+            "free the disk, or see whether it fails"
+            if ledger_fault
+            else "look at the log for who tried, then: janusctl unlock-face",
+        ),
         _journal(journal),
     ]
 
@@ -68,7 +92,7 @@ def _journal(journal: Journal) -> Finding:
         entries = journal.verify()
     except JanusError as error:
         return _finding("door log", False, error.what, error.remedy)
-    return _finding("door log", True, f"{entries} entries, none altered or missing", "")
+    return _finding("door log", True, f"whole up to entry {entries}, none altered or missing", "")
 
 
 def _finding(check: str, is_good: bool, detail: str, remedy: str, otherwise: str = "fail") -> Finding:

@@ -33,7 +33,7 @@ class Status:
 
     version: str
     state: str
-    """"watching", "enrolling", "locked out", "camera lost" or "stopping"."""
+    """"watching", "enrolling", "locked out", "face off", "camera lost" or "stopping"."""
     people: int
     templates: int
     is_released: bool
@@ -80,10 +80,27 @@ class Entry:
     number: int
     at: str
     kind: str
-    """"decision", "enrolled", "forgot", "started", "stopped", "fault"."""
+    """"decision", "enrolled", "forgot", "started", "stopped", "fault" ...: see docs/codes.md."""
     reason: str
     name: str
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One line of the door log with all that its tag covers, see `core.forward`."""
+
+    number: int
+    at_us: int
+    """Microseconds since 1970."""
+    at: str
+    kind: str
+    reason: str
+    name: str
+    note: str
+    person_id: str
+    tag: str
+    """Hexadecimal; empty for lines older than the log's tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +128,63 @@ class Finding:
     remedy: str
 
 
+@dataclass(frozen=True, slots=True)
+class VaultStatus:
+    """How the vault is, and which copies of it there are."""
+
+    fault: str
+    """What is wrong with it; empty while all is well."""
+    change: int
+    """How many changes it has seen."""
+    key: str
+    anchor: str
+    backups: list[str]
+    quarantine: list[str]
+    signs_as: str
+    """This door's public key for parcels of people, hexadecimal."""
+    address: str
+    """The public key to which another door seals people for this one, hexadecimal."""
+
+
+class Caretaker(Protocol):
+    """What an owner may do to the vault. All may take seconds."""
+
+    def show(self) -> VaultStatus:
+        """How the vault is."""
+        ...
+
+    def back_up(self) -> str:
+        """Make a verified backup; its name."""
+        ...
+
+    def restore(self, name: str, accept_older: bool) -> str:
+        """Put a copy in the vault's place, the newest good backup where no name is given; which one."""
+        ...
+
+    def rekey(self) -> None:
+        """Change the vault's key. Raises OwnerError where systemd has to."""
+        ...
+
+    def renew(self) -> None:
+        """Give every record another rotation and data key."""
+        ...
+
+    def export_people(self, passphrase: str, to: str) -> str:
+        """A parcel with everybody, as base64 text, for that passphrase or the door with that address."""
+        ...
+
+    def import_people(self, parcel: str, passphrase: str, signed_by: str) -> list[Person]:
+        """Enrol everybody in a parcel, or nobody."""
+        ...
+
+
 class Door(Protocol):
     """A running door."""
+
+    @property
+    def caretaker(self) -> Caretaker:
+        """Who looks after its vault."""
+        ...
 
     def status(self) -> Status:
         """How the door is right now."""
@@ -152,8 +224,24 @@ class Door(Protocol):
         """Remove a person from memory and disk before returning. Raises PersonNotFound."""
         ...
 
+    def unlock_face(self) -> None:
+        """Forgive all failed tries: face unlock is on again, and no wait is left."""
+        ...
+
     def log(self, since: str, limit: int) -> list[Entry]:
         """The newest `limit` entries at or after `since` (ISO 8601, empty for all), oldest first."""
+        ...
+
+    def export_log(self, after: int, limit: int) -> list[Exported]:
+        """Entries after that number with their tags, oldest first."""
+        ...
+
+    def verify_log(self) -> int:
+        """Check every kept entry; the last one's number. Raises JournalBroken."""
+        ...
+
+    def log_checkpoint(self) -> str:
+        """What an owner carries away to check all later entries with; see `core.forward`."""
         ...
 
     def doctor(self) -> list[Finding]:

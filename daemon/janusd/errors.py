@@ -20,7 +20,12 @@
         ├── KeyUnavailable    (OSError)          the key is missing or its file is open to others
         ├── VaultLocked       (ValueError)       this key, or this device, does not open the vault
         ├── VaultDamaged      (ValueError)       the vault's bytes are not the ones that were written
-        └── JournalBroken     (ValueError)       the door log's hash chain does not close
+        │   ├── VaultNewer                       a newer janusd wrote it
+        │   ├── VaultExposed                     its file or folder stands open, or is not a plain file
+        │   ├── VaultRolledBack                  it is an older copy, put back
+        │   └── AnchorLost                       what would tell an older copy is missing or altered
+        ├── JournalBroken     (ValueError)       the door log's hash chain does not close
+        └── LedgerBroken      (ValueError)       the tally of failed tries is not ours alone
 
 An absent, blurred or unknown face is not an error: it is a `Decision` with a `Reason`.
 Each error says what happened and, after a semicolon, what to do about it.
@@ -117,5 +122,25 @@ class VaultDamaged(Alarm, ValueError):
     """The vault holds bytes that were not written there by this daemon."""
 
 
+class VaultNewer(VaultDamaged):
+    """The vault has a version that this janusd does not know."""
+
+
+class VaultExposed(VaultDamaged):
+    """The vault's file or folder stands open to others, or is not what it should be."""
+
+
+class VaultRolledBack(VaultDamaged):
+    """The vault is an older copy of itself, put back; somebody forgotten since may be in it."""
+
+
+class AnchorLost(VaultDamaged):
+    """The mark outside the vault is missing, altered, or older than the vault."""
+
+
 class JournalBroken(Alarm, ValueError):
     """The door log was altered: its hash chain does not close."""
+
+
+class LedgerBroken(Alarm, ValueError):
+    """The file that counts failed tries stands open to others."""

@@ -22,17 +22,32 @@ from janusd import config as configuration
 from janusd.config import CameraSection, Config, LatchSection, ModelSection, VaultSection
 from janusd.control import Access, ControlServer
 from janusd.errors import Alarm, ConfigError, InstallerError, JanusError, KeyUnavailable
-from janusd.journal import Journal
+from janusd.journal import Journal, is_begun
+from janusd.ledger import Ledger
 from janusd.pipeline import Pipeline
-from janusd.ports import Camera, KeySource, Latch
+from janusd.ports import Binding, Camera, Latch
 from janusd.service import DoorService
-from janusd.vault.keys import CredentialKey, FileKey, create_key_file, device_id
+from janusd.vault.anchor import FileAnchor
+from janusd.vault.keeper import Keeper, Place
+from janusd.vault.keys import (
+    CredentialBinding,
+    CredentialKey,
+    FileKey,
+    KeptKey,
+    KeyRing,
+    create_key_file,
+    device_id,
+)
+from janusd.vault.parcel import Identity
 from janusd.vault.store import Vault
 from janusd_hw.camera_opencv import OpenCvCamera
 from janusd_hw.camera_picamera2 import Picamera2Camera
 from janusd_hw.camera_replay import ReplayCamera
 from janusd_hw.clock import SystemClock
+from janusd_hw.keys_command import CommandBinding
+from janusd_hw.keys_rpi import RpiOtp
 from janusd_hw.latch_gpiod import GpiodLatch
+from janusd_hw.latch_remote import RemoteLatch
 from janusd_hw.latch_simulated import SimulatedLatch
 from janusd_hw.litert import LiteRtNetwork
 from janusd_hw.mtcnn import MtcnnDetector
@@ -44,9 +59,10 @@ EXIT_CONFIG = 78
 EXIT_FAULT = 1
 
 
-def open_pipeline(section: ModelSection) -> Pipeline:
-    """Verify the released models and load them. Raises ModelError or NetworkError."""
-    released = models.load(Path(section.directory) if section.directory else models.RELEASED)
+def open_pipeline(section: ModelSection, released: models.Models | None = None) -> Pipeline:
+    """Load these verified models, or verify the configured ones. Raises ModelError or NetworkError."""
+    if released is None:
+        released = models.for_door(section.directory)
     encoder = LiteRtNetwork(
         released.encoder,
         threads=section.threads,
@@ -81,9 +97,11 @@ def open_latch(section: LatchSection) -> Latch:
             return GpiodLatch(
                 section.chip, section.line, active_low=section.active_low, max_hold_s=section.hold_s
             )
+        case "latchd":
+            return RemoteLatch(section.socket, section.door)
 
 
-def key_source(section: VaultSection) -> KeySource:
+def key_source(section: VaultSection) -> FileKey | CredentialKey:
     """Name the source of the vault's key; it is read when the vault is opened."""
     if section.key == "file":
         return FileKey(_key_file(section))
@@ -96,6 +114,32 @@ def key_source(section: VaultSection) -> KeySource:
     return CredentialKey(Path(folder))
 
 
+def binding(section: VaultSection) -> Binding | None:
+    """Name the hardware that the vault's key is bound to, if it is."""
+    match section.binding:
+        case "none":
+            return None
+        case "rpi-otp":
+            return RpiOtp()
+        case "command":
+            return CommandBinding(section.binding_command)
+        case "credential":
+            folder = os.environ.get("CREDENTIALS_DIRECTORY")
+            return CredentialBinding(Path(folder) if folder else None)
+
+
+def key_ring(section: VaultSection) -> KeyRing:
+    """Name the vault's key and what it is bound to."""
+    return KeyRing(key_source(section), binding(section))
+
+
+def anchor(section: VaultSection) -> FileAnchor:
+    """Name what tells an older vault put back."""
+    folder = Path(section.directory)
+    beside = folder.with_name(folder.name + "-anchor") / "vault"
+    return FileAnchor(Path(section.anchor) if section.anchor else beside)
+
+
 def prepare(config: Config) -> list[str]:
     """Make the key file and the empty vault, each only where it is missing; give what was made."""
     made: list[str] = []
@@ -104,35 +148,55 @@ def prepare(config: Config) -> list[str]:
     if config.vault.key == "file" and not _key_file(config.vault).exists():
         create_key_file(_key_file(config.vault))
         made.append(f"key {_key_file(config.vault)}")
-    source = key_source(config.vault)
+    source = key_ring(config.vault).present()
     if not _vault_path(config.vault).exists():
-        Vault.create(_vault_path(config.vault), source, device_id(Path(config.vault.machine_id)))
+        device = device_id(Path(config.vault.machine_id))
+        Vault.create(_vault_path(config.vault), source, device, anchor(config.vault))
         made.append(f"vault {_vault_path(config.vault)}")
     return made
 
 
 def compose(config: Config) -> DoorService:
     """Put a door together. Raises JanusError, and leaves nothing open then."""
-    if not _vault_path(config.vault).exists():
+    anchored = anchor(config.vault)
+    if not _vault_path(config.vault).exists() and anchored.read() is None:
         raise InstallerError(
             f"there is no vault at {_vault_path(config.vault)}",
             "make one: janusd --prepare --config FILE; a vault that was there and is gone means lost people",
         )
     cv2.setNumThreads(config.model.threads)
-    source = key_source(config.vault)
-    pipeline = open_pipeline(config.model)
+    ring = key_ring(config.vault)
+    device = device_id(Path(config.vault.machine_id))
+    log_path = _journal_path(config.vault)
+    inherits = log_path.exists()
+
+    def log_key() -> KeptKey:
+        """The door log's key stays the same when the vault's changes; the first one was the vault's."""
+        return KeptKey.open(_log_key_path(config.vault), ring, device, inherits=inherits)
+
+    released = models.for_door(config.model.directory)
+    pipeline = open_pipeline(config.model, released)
     with ExitStack() as opened:
         vault = opened.enter_context(
             closing(
-                Vault.open(
-                    _vault_path(config.vault),
-                    source,
-                    device_id(Path(config.vault.machine_id)),
-                    bytes.fromhex(pipeline.spec.sha256),
+                Keeper.open(
+                    Place(
+                        _vault_path(config.vault),
+                        ring,
+                        device,
+                        bytes.fromhex(pipeline.spec.sha256),
+                        anchored,
+                        log_key,
+                    )
                 )
             )
         )
-        journal = opened.enter_context(closing(Journal.open(_journal_path(config.vault), source)))
+        kept = log_key()  # after the vault: only now the key is known to be the right one
+        # The ledger first: where there is a door log of today's kind, a missing ledger was taken away.
+        ledger = opened.enter_context(
+            closing(Ledger.open(_ledger_path(config.vault), kept, may_begin=not is_begun(log_path)))
+        )
+        journal = opened.enter_context(closing(Journal.open(log_path, kept)))
         latch = opened.enter_context(closing(open_latch(config.latch)))
         door = DoorService(
             config=config,
@@ -140,9 +204,12 @@ def compose(config: Config) -> DoorService:
             open_camera=lambda: open_camera(config.camera),
             latch=latch,
             vault=vault,
+            identity=Identity.of(kept.key(), device),
             journal=journal,
-            key_source=source,
+            ledger=ledger,
+            key_source=ring.present(),
             clock=SystemClock(),
+            model_signed_by=released.signed_by,
         )
         opened.pop_all()  # from here on the door closes them
     return door
@@ -252,8 +319,16 @@ def _vault_path(section: VaultSection) -> Path:
     return Path(section.directory) / "vault.db"
 
 
+def _log_key_path(section: VaultSection) -> Path:
+    return Path(section.directory) / "log.key"
+
+
 def _journal_path(section: VaultSection) -> Path:
     return Path(section.directory) / "door-log.db"
+
+
+def _ledger_path(section: VaultSection) -> Path:
+    return Path(section.directory) / "tries"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -265,8 +340,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = configuration.load(options.config)
         if options.check:
-            open_pipeline(config.model)
-            print(f"{options.config}: good; the models are the released ones")
+            released = models.for_door(config.model.directory)
+            open_pipeline(config.model, released)
+            encoder = released.manifest.encoder
+            print(
+                f"{options.config}: good; the models are the released ones: {encoder.name} version "
+                f"{encoder.version}, signed by {released.signed_by}"
+            )
             return 0
         if options.prepare:
             made = prepare(config)

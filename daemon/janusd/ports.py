@@ -68,6 +68,11 @@ class Latch(Protocol):
         """Whether the door can be opened right now."""
         ...
 
+    @property
+    def fault(self) -> str:
+        """What is wrong with the lock, or what alarm it raised; empty while all is well."""
+        ...
+
     def release(self, hold_s: float, why: str) -> None:
         """Unlock for `hold_s` seconds, then lock by itself. A release while one runs restarts the hold.
 
@@ -94,6 +99,19 @@ class KeySource(Protocol):
 
     def key(self) -> bytes:
         """32 secret bytes, the same ones each time. Raises KeyUnavailable."""
+        ...
+
+
+class Binding(Protocol):
+    """Something of this board's own that no copy of its card has: OTP fuses, a secure element, a TEE."""
+
+    @property
+    def name(self) -> str:
+        """Which hardware, for messages; never what it answers."""
+        ...
+
+    def answer(self, question: bytes) -> bytes:
+        """32 secret bytes for these bytes, the same ones each time. Raises KeyUnavailable."""
         ...
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from janusd.config import Config
 from janusd.core import manifest
 from janusd.core.gallery import Gallery, Template
+from janusd.core.limiter import Budget
 from janusd.core.policy import Policy
 
 
@@ -26,7 +27,7 @@ class Rules:
         gallery = Gallery.of(templates)
         promise = manifest.Promise(config.promise.years, config.promise.tries_a_day)
         fmr = manifest.fmr_for_gallery(promise.fpir, len(gallery.owner))
-        point = manifest.operating_point(calibration, fmr)
+        point = manifest.promised_point(calibration, fmr)
         policy = Policy(
             threshold=point.threshold,
             margin=config.decision.margin,
@@ -34,8 +35,7 @@ class Rules:
             window=config.decision.window,
             window_s=config.decision.window_s,
             hold_s=config.latch.hold_s,
-            failures=config.decision.failures,
-            lockout_s=config.decision.lockout_s,
+            budget=Budget(failures=config.decision.failures, lockout_s=config.decision.lockout_s),
         )
         return cls(gallery, policy, promise, point)
 

@@ -23,7 +23,7 @@ import numpy as np
 from janusd.config import ModelSection
 from janusd.core import match
 from janusd.core.gallery import Gallery
-from janusd.core.manifest import fmr_for_gallery, operating_point
+from janusd.core.manifest import fmr_for_gallery, promised_point
 from janusd.core.policy import is_match
 from janusd.core.reason import Reason
 from janusd.core.types import Embedding, Face, Image
@@ -78,7 +78,7 @@ class Recognizer:
     def threshold(self, gallery: Gallery, fpir: float = 1e-3) -> float:
         """The score at which a stranger matches anybody of this gallery at rate `fpir`."""
         fmr = fmr_for_gallery(fpir, len(gallery.owner))
-        return operating_point(self.pipeline.spec.calibration, fmr).threshold
+        return promised_point(self.pipeline.spec.calibration, fmr).threshold
 
     def identify(self, image: Image, gallery: Gallery, fpir: float = 1e-3) -> Found:
         """Search the gallery for the one face in the picture, at a false positive identification rate."""
@@ -98,7 +98,7 @@ class Recognizer:
 def load_models(
     directory: Path | str | None = None, *, threads: int = 1, runtime: str = "auto"
 ) -> Recognizer:
-    """Load the released models, or those of a bundle folder. Raises ModelError or NetworkError."""
+    """Load the released models, or those of a signed bundle or folder. Raises ModelError or NetworkError."""
     section = ModelSection(directory=str(directory or ""), threads=threads, runtime=runtime)  # type: ignore[arg-type]  # the driver names the runtimes it knows
     return Recognizer(open_pipeline(section))
 

@@ -16,40 +16,65 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from queue import Empty, Full, Queue
 
 import msgspec
 
-from janusd import __version__, doctor
+from janusd import __version__, doctor, journald
+from janusd.caretaking import VaultCaretaker
 from janusd.config import Config
-from janusd.core import manifest, policy
+from janusd.core import limiter, manifest, policy
 from janusd.core.gallery import Gallery
 from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
 from janusd.core.types import Decision, Frame, Image
-from janusd.door import Entry, Event, Feedback, Finding, Person, Status
+from janusd.door import Entry, Event, Exported, Feedback, Finding, Person, Status
 from janusd.enrolment import Enrolment
-from janusd.errors import CameraError, EnrolmentBusy, EnrolmentRefused, JanusError, LatchError, PersonExists
+from janusd.errors import (
+    CameraError,
+    EnrolmentBusy,
+    EnrolmentRefused,
+    InstallerError,
+    JanusError,
+    LatchError,
+    PersonExists,
+)
 from janusd.escape import escape
 from janusd.gate import IdleGate
 from janusd.journal import Journal
+from janusd.ledger import Ledger
 from janusd.pipeline import Pipeline, Probe
 from janusd.ports import Camera, Clock, KeySource, Latch
 from janusd.rules import Rules
+from janusd.vault.keeper import Keeper
+from janusd.vault.keys import what_it_stops
 from janusd.vault.names import check_name, name_key
-from janusd.vault.store import Vault
+from janusd.vault.parcel import Identity
 
 log = logging.getLogger("janusd")
 
 _NOTEWORTHY = frozenset(
-    {Reason.MATCHED, Reason.UNKNOWN, Reason.AMBIGUOUS, Reason.TWO_FACES, Reason.NOT_NOW, Reason.LOCKED_OUT}
+    {
+        Reason.MATCHED,
+        Reason.UNKNOWN,
+        Reason.AMBIGUOUS,
+        Reason.TWO_FACES,
+        Reason.NOT_NOW,
+        Reason.CLOCK_UNTRUSTED,
+        Reason.STEP_AWAY,
+        Reason.LOCKED_OUT,
+        Reason.FACE_OFF,
+    }
 )
 _REPEAT_AFTER_S = 10.0
 """The door log holds one line for a reason that lasts, not one a frame."""
 _CAMERA_BACK_OFF_S = 1.0
 _CAMERA_BACK_OFF_MAX_S = 30.0
 _BEAT_S = 0.5
+_HOUR_S = 3600.0
+_DAY_S = 24 * _HOUR_S
+_LOCK_IS_FAULTY = "I know you, but the lock does not answer: use your key, and tell the owner."
 _SAME_PERSON_FMR = 1e-3
 """Samples of one enrolment must match each other at this rate: looser than the door, since they come
 from one sitting and the worst that can follow is a sample too few."""
@@ -73,10 +98,13 @@ class DoorService:
         pipeline: Pipeline,
         open_camera: Callable[[], Camera],
         latch: Latch,
-        vault: Vault,
+        vault: Keeper,
+        identity: Identity,
         journal: Journal,
+        ledger: Ledger,
         key_source: KeySource,
         clock: Clock,
+        model_signed_by: str = "",
     ) -> None:
         self._started_with = self._config = config
         self._pipeline = pipeline
@@ -84,10 +112,12 @@ class DoorService:
         self._latch = latch
         self._vault = vault
         self._journal = journal
+        self._ledger = ledger
         self._key_source = key_source
         self._clock = clock
+        self._model_signed_by = model_signed_by
         self._gate = _gate(config)
-        self._state = policy.State()
+        self._state = policy.State(limits=limiter.resume(ledger.tally, clock.monotonic_s()))
         self._rules = self._make_rules()
         self._networks = threading.Lock()
         self._deciding = threading.Lock()
@@ -97,10 +127,15 @@ class DoorService:
         self._stopping = threading.Event()
         self._camera: Camera | None = None
         self._fault = ""
+        self._latch_fault = ""
+        self._ledger_fault = ""
+        self._keeps_house_s = -math.inf
         self._started_s = clock.monotonic_s()
         self._beat_s = self._started_s
         self._frame_s = -math.inf
         self._noted: tuple[str, str | None, float] = ("", None, -math.inf)
+        encoder = bytes.fromhex(pipeline.spec.sha256)
+        self.caretaker = VaultCaretaker(vault, identity, encoder, self._replace_rules, self._note)
         self._counts = {"frames": 0, "idle": 0, "unlocks": 0, "refusals": 0}
 
     # The loop
@@ -108,6 +143,8 @@ class DoorService:
     def run(self) -> None:
         """Watch the door until `stop`. Raises nothing a camera can cause: it is reopened, later and later."""
         self._note("started", note=f"janusd {__version__}, {self._pipeline.spec.name}")
+        if self._vault.fault:
+            self._note("alarm", "vault", note=self._vault.fault)
         back_off_s = _CAMERA_BACK_OFF_S
         try:
             while not self._stopping.is_set():
@@ -129,6 +166,10 @@ class DoorService:
         finally:
             self._camera = None
             self._latch.lock()
+            now_s = self._frame_s if math.isfinite(self._frame_s) else self._clock.monotonic_s()
+            tally = limiter.settled(self._state.limits, now_s)
+            if tally != self._ledger.tally:
+                self._write_down(tally)
             self._note("stopped")
 
     def stop(self) -> None:
@@ -151,6 +192,8 @@ class DoorService:
     def _see(self, frame: Frame) -> None:
         self._beat_s = self._clock.monotonic_s()
         self._frame_s = frame.captured_s
+        self._watch_latch()
+        self._keep_house()
         self._counts["frames"] += 1
         if self._serves_enrolment(frame):
             return
@@ -163,23 +206,69 @@ class DoorService:
             self._gate.hold_open(frame.captured_s)
         with self._deciding:
             rules = self._rules  # as it is now: somebody may have been forgotten meanwhile
-            self._state, decision = policy.decide(
+            before, self._state = self._state, policy.admit(rules.policy, self._state, evidence)
+            if self._state.limits.is_charged and not before.limits.is_charged:
+                self._write_down(self._state.limits.tally)  # before the verdict: see `ledger`
+            charged = self._state.limits
+            self._state, decision = policy.judge(
                 rules.policy, rules.gallery, self._state, evidence, self._clock.wall()
             )
             name = self._name_of(decision, rules.gallery)
-            self._act(decision, name)
-        self._publish(frame, decision, name, probe)
+            is_done = self._act(decision, name)
+            if self._state.limits.tally.spent < charged.tally.spent:
+                self._write_down(self._state.limits.tally)
+        self._publish(frame, decision, name, probe, is_done)
 
-    def _act(self, decision: Decision, name: str) -> None:
-        """Write the decision down, then do it: an unlock that cannot be told later must not come first."""
+    def _act(self, decision: Decision, name: str) -> bool:
+        """Write the decision down, then do it: an unlock that cannot be told later must not come first.
+
+        Gives whether the lock did as decided.
+        """
         self._count_and_note(decision, name)
         if not decision.unlocks:
-            return
+            return True
         try:
             self._latch.release(decision.hold_s, f"{decision.reason} {name}")
         except LatchError as error:
-            self._state = policy.State()
+            self._state = policy.State(limits=self._state.limits)
             self._report_fault(error)
+            return False
+        return True
+
+    def _write_down(self, tally: limiter.Tally) -> None:
+        """Keep the tally of tries on disk. Where the disk will not, it is kept in memory, and said once."""
+        try:
+            self._ledger.write(tally)
+            fault = ""
+        except InstallerError as error:
+            fault = str(error)
+        if fault and fault != self._ledger_fault:
+            self._note("fault", note=fault)
+        self._ledger_fault = fault
+
+    def _keep_house(self) -> None:
+        """Drop what the door log need not keep, once a day, while the date is to be believed."""
+        now_s = self._clock.monotonic_s()
+        if now_s < self._keeps_house_s:
+            return
+        wall = self._clock.wall()
+        self._keeps_house_s = now_s + (_DAY_S if wall else _HOUR_S)
+        if wall is None:
+            return
+        try:
+            dropped = self._journal.prune(wall - timedelta(days=self._config.log.keep_days))
+        except (JanusError, OSError) as error:
+            log.error("old entries of the door log cannot be dropped: %s", error)
+            return
+        if dropped:
+            self._note("pruned", note=f"{dropped} entries older than {self._config.log.keep_days} days")
+
+    def _watch_latch(self) -> None:
+        """Write down when something begins or ceases to be wrong with the lock, or with the door on it."""
+        fault = self._latch.fault
+        if fault != self._latch_fault:
+            self._latch_fault = fault
+            self._note("fault", note=fault or "the lock is well again")
 
     def _count_and_note(self, decision: Decision, name: str) -> None:
         if decision.reason not in _NOTEWORTHY:
@@ -202,17 +291,17 @@ class DoorService:
         template = gallery.person(decision.person_id) if decision.person_id else None
         return template.name if template else ""
 
-    def _publish(self, frame: Frame, decision: Decision, name: str, probe: Probe) -> None:
+    def _publish(self, frame: Frame, decision: Decision, name: str, probe: Probe, is_done: bool) -> None:
         if not self._listeners:
             return
         event = Event(
             at=_now(),
             sequence=frame.sequence,
             reason=decision.reason.value,
-            unlocks=decision.unlocks,
+            unlocks=decision.unlocks and is_done,
             name=name,
             score=None if decision.score is None else round(decision.score, 2),
-            hint=decision.reason.hint,
+            hint=decision.reason.hint if is_done else _LOCK_IS_FAULTY,
             stage_ms={stage: round(ms, 2) for stage, ms in probe.stage_ms.items()},
         )
         for listener in tuple(self._listeners):
@@ -227,18 +316,22 @@ class DoorService:
         self, kind: str, reason: str = "", *, person_id: str = "", name: str = "", note: str = ""
     ) -> None:
         """Write a line to the door log and to the service's log. A full disk must not stop the door."""
-        log.info("%s %s %s %s", kind, reason or "-", escape(name) or "-", escape(note, 200) or "-")
+        number, tag = 0, b""
         try:
-            self._journal.append(kind, reason, person_id=person_id, name=name, note=note)
+            number = self._journal.append(kind, reason, person_id=person_id, name=name, note=note).number
+            tag = self._journal.newest_tag
         except (JanusError, OSError) as error:
             log.error("the door log cannot be written: %s", error)
+        # systemd's journal lies in the clear: it gets no names. Elsewhere this is a developer's terminal.
+        if not (journald.is_there() and journald.tell(kind, reason, number, tag)):
+            log.info("%s %s %s %s", kind, reason or "-", escape(name) or "-", escape(note, 200) or "-")
 
     # What may be asked
 
     def status(self) -> Status:
         """How the door is right now."""
         rules, now_s = self._rules, self._clock.monotonic_s()
-        locked_out_for_s = max(0.0, self._state.locked_until_s - self._frame_s)
+        locked_out_for_s = max(0.0, self._state.limits.locked_until_s - self._frame_s)
         return Status(
             version=__version__,
             state=self._state_in_words(locked_out_for_s),
@@ -332,9 +425,37 @@ class DoorService:
             self._replace_rules()
         self._note("forgot", name=known_as)
 
+    def unlock_face(self) -> None:
+        """Forgive all failed tries: face unlock is on again, and no wait is left."""
+        with self._deciding:
+            self._ledger.write(limiter.Tally())
+            self._state = policy.State(
+                released_for=self._state.released_for, released_until_s=self._state.released_until_s
+            )
+        self._note("face_on")
+
     def log(self, since: str, limit: int) -> list[Entry]:
         """Entries of the door log, oldest first."""
         return self._journal.entries(since=since, limit=limit)
+
+    def export_log(self, after: int, limit: int) -> list[Exported]:
+        """Entries after that number with their tags, oldest first."""
+        exported = []
+        for line in self._journal.lines(after, limit):
+            at, kind, reason, name, note, person_id = line.texts
+            exported.append(
+                Exported(line.number, line.at_us, at, kind, reason, name, note, person_id, line.tag.hex())
+            )
+        return exported
+
+    def verify_log(self) -> int:
+        """Check every kept entry; the last one's number."""
+        return self._journal.verify()
+
+    def log_checkpoint(self) -> str:
+        """What an owner carries away to check all later entries with. That it was given is in the log."""
+        self._note("checkpoint")
+        return str(self._journal.checkpoint())
 
     def doctor(self) -> list[Finding]:
         """Check what can be checked from inside."""
@@ -342,11 +463,18 @@ class DoorService:
         return doctor.examine(
             camera=status.camera if self._has_seen else (self._fault or "no frame yet"),
             has_seen=self._has_seen,
-            latch=self._latch.name,
+            latch=self._latch.fault or self._latch.name,
+            is_latch_well=not self._latch.fault,
             key_source=self._key_source.name,
+            key_stops=what_it_stops(self._key_source),
+            vault=(self._vault.fault, self._vault.remedy),
+            encoder=f"{self._pipeline.spec.name} version {self._pipeline.spec.version}",
+            model_signed_by=self._model_signed_by,
             rules=self._rules,
             stale_people=len(self._vault.stale_people()),
             clock=self._clock,
+            is_face_off=self._state.limits.is_off,
+            ledger_fault=self._ledger_fault,
             journal=self._journal,
         )
 
@@ -364,6 +492,7 @@ class DoorService:
         self._latch.close()
         self._vault.close()
         self._journal.close()
+        self._ledger.close()
 
     def reload(self, config: Config) -> list[str]:
         """Take over what can change while running; give the sections that need a restart."""
@@ -411,10 +540,12 @@ class DoorService:
         opened = self._open
         if self._stopping.is_set():
             return "stopping"
-        if self._fault:
-            return f"fault: {self._fault}"
+        if fault := self._vault.fault or self._fault or self._latch.fault:
+            return f"fault: {fault}"
         if opened is not None and opened.probes is not None:
             return "enrolling"
+        if self._state.limits.is_off:
+            return "face off"
         return "locked out" if locked_out_for_s > 0 else "watching"
 
     @property

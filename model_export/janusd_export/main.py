@@ -9,22 +9,61 @@ from types import ModuleType
 
 from janusd.errors import JanusError
 from janusd_export.errors import ExportError
-from janusd_export.verbs import calibrate, compile, evaluate, identify, prepare, train  # noqa: A004  # the verb is called so
+from janusd_export.verbs import (
+    calibrate,
+    cluster,
+    compile,  # noqa: A004  # the verb is called so
+    edgetpu,
+    evaluate,
+    hints,
+    identify,
+    import_,
+    keygen,
+    pairs,
+    release,
+    report,
+    screen,
+    synthesize,
+    teach,
+    train,
+)
 
-_VERBS: tuple[ModuleType, ...] = (prepare, train, compile, calibrate, evaluate, identify)
+_VERBS: tuple[ModuleType, ...] = (
+    synthesize,
+    import_,
+    teach,
+    hints,
+    screen,
+    pairs,
+    train,
+    compile,
+    edgetpu,
+    calibrate,
+    evaluate,
+    identify,
+    report,
+    keygen,
+    release,
+    cluster,
+)
 """In the order in which they are used."""
 
 _EPILOG = """\
 the road of a model, each step kept on disk and resumed where it stopped:
 
-  janus-export prepare   --shards FACES --teachers TEACHERS --cache CACHE
-  janus-export train     RECIPE.toml --cache CACHE --run RUN
-  janus-export compile   RECIPE.toml --cache CACHE --run RUN --models OUT
+  janus-export synthesize --count 20000 --generator WHEEL --out FACES
+  janus-export import    PHOTOS FACES --cache CACHE
+  janus-export teach     --teachers TEACHERS --cache CACHE
+  janus-export screen    --cache CACHE --against LFW --teachers TEACHERS
+  janus-export train     RECIPE.toml --cache CACHE --run-dir RUN
+  janus-export compile   RECIPE.toml --cache CACHE --run-dir RUN --models OUT
   janus-export calibrate RECIPE.toml --cache CACHE --models OUT
   janus-export evaluate  --lfw LFW --models OUT
   janus-export identify  --lfw LFW --models OUT
+  janus-export report    RUN OUT --out OUT/report.html
+  janus-export release   OUT --key KEYFILE --out MODEL.janus
 
-prepare, train and compile need the `export` extra (torch and friends: make setup-export); the others run
+teach, hints, train and compile need the `export` extra (torch and friends: make setup-export); the others run
 where the daemon runs. Everything measured goes through the daemon's own pipeline and the int8 file.
 """
 
@@ -56,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for verb in _VERBS:
-        name, what = verb.__name__.rpartition(".")[2], verb.WHAT
+        name, what = verb.__name__.rpartition(".")[2].rstrip("_"), verb.WHAT  # import_: Python has that word
         made = verbs.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}. {verb.MORE}")
         verb.arguments(made)
         made.set_defaults(run=verb.run)

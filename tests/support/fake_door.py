@@ -8,10 +8,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from janusd.core import forward
+from janusd.core.forward import Checkpoint
 from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
 from janusd.core.types import Image
-from janusd.door import Entry, Event, Feedback, Finding, Person, Status
+from janusd.door import (
+    Caretaker,
+    Entry,
+    Event,
+    Exported,
+    Feedback,
+    Finding,
+    Person,
+    Status,
+    VaultStatus,
+)
 from janusd.errors import EnrolmentBusy, EnrolmentRefused, PersonExists, PersonNotFound
 
 HINTS = {
@@ -58,6 +70,9 @@ ENTRIES = [
     Entry(5, "2026-11-21T09:40:00+00:00", "fault", "", "", "the camera went away"),
 ]
 
+CHECKPOINT = Checkpoint(b"j" * 16, 0, b"k" * 32)
+"""From before the first of them."""
+
 EVENT = Event(
     at="2026-11-21T07:14:40.120+00:00",
     sequence=512,
@@ -79,6 +94,38 @@ class Open:
     pictures: list[bytes]
 
 
+class FakeCaretaker:
+    """Looks after no vault. It remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+
+    def show(self) -> VaultStatus:
+        return VaultStatus("", 7, "key file", "marked", ["vault-0007"], [], "ab" * 32, "cd" * 32)
+
+    def back_up(self) -> str:
+        self.asked.append(("back_up",))
+        return "vault-0007"
+
+    def restore(self, name: str, accept_older: bool) -> str:
+        self.asked.append(("restore", name, str(accept_older)))
+        return name or "vault-0007"
+
+    def rekey(self) -> None:
+        self.asked.append(("rekey",))
+
+    def renew(self) -> None:
+        self.asked.append(("renew",))
+
+    def export_people(self, passphrase: str, to: str) -> str:
+        self.asked.append(("export_people", to))
+        return "cGFyY2Vs"
+
+    def import_people(self, parcel: str, passphrase: str, signed_by: str) -> list[Person]:
+        self.asked.append(("import_people", parcel, signed_by))
+        return []
+
+
 class FakeDoor:
     """Fulfils `janusd.door.Door`. A picture's mean luma decides: dark, bright or good; twins count once."""
 
@@ -86,6 +133,7 @@ class FakeDoor:
 
     def __init__(self, people: Iterable[Person] = (), live: Iterable[str] = ()) -> None:
         self.asked: list[tuple[object, ...]] = []
+        self.caretaker: Caretaker = FakeCaretaker()
         self.enrolled = {person.name: person for person in people}
         self.current = STATUS
         self.entries = list(ENTRIES)
@@ -164,9 +212,30 @@ class FakeDoor:
             raise PersonNotFound(f"nobody called {name} is enrolled", "janusctl people lists who is")
         del self.enrolled[name]
 
+    def unlock_face(self) -> None:
+        self.asked.append(("unlock_face",))
+
     def log(self, since: str, limit: int) -> list[Entry]:
         self.asked.append(("log", since, limit))
         return [entry for entry in self.entries if entry.at >= since][-limit:]
+
+    def export_log(self, after: int, limit: int) -> list[Exported]:
+        self.asked.append(("export_log", after, limit))
+        key, exported = CHECKPOINT.key, []
+        for entry in self.entries:
+            texts = (entry.at, entry.kind, entry.reason, entry.name, entry.note, "")
+            tag = forward.tag(key, entry.number, 0, texts)
+            exported.append(Exported(entry.number, 0, *texts, tag.hex()))
+            key = forward.next_key(key)
+        return [one for one in exported if one.number > after][:limit]
+
+    def verify_log(self) -> int:
+        self.asked.append(("verify_log",))
+        return self.entries[-1].number
+
+    def log_checkpoint(self) -> str:
+        self.asked.append(("log_checkpoint",))
+        return str(CHECKPOINT)
 
     def doctor(self) -> list[Finding]:
         self.asked.append(("doctor",))

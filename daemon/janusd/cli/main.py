@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from janusd import __version__
+from janusd.cli import model as look_at_models
+from janusd.cli import vault as vault_verbs
 from janusd.cli import verbs
 from janusd.cli.client import Client
 from janusd.cli.exits import MEANINGS, Exit, exit_of, problem
@@ -34,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     args = make_parser().parse_args(arguments)
     try:
+        if args.verb == "model":  # looks at files, and needs no daemon
+            return look_at_models.run(args)
         with Client(args.socket) as client:
             run: Run = args.run
             return run(RemoteDoor(client), args)
@@ -106,7 +110,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--no-wait", action="store_true", help="with --live: do not wait for Enter before each"
     )
 
-    verb("people", _ask(verbs.people), "list who is enrolled", "janusctl people", "janusctl people --json")
+    people = verb(
+        "people", _people, "list who is enrolled, or take them to another door", "janusctl people",
+        "janusctl people --json", "janusctl people export front.people",
+        "janusctl people import front.people",
+    )  # fmt: skip
+    vault_verbs.people_arguments(people, common)
 
     forget = verb(
         "forget", _ask(verbs.forget), "remove somebody for good",
@@ -115,6 +124,10 @@ def make_parser() -> argparse.ArgumentParser:
     forget.add_argument("name", metavar="NAME", help="as janusctl people lists them")
     forget.add_argument("--yes", action="store_true", help="do not ask first")
 
+    verb("unlock-face", _ask(verbs.unlock_face), "forgive failed tries, and switch face unlock on again",
+         "janusctl unlock-face",
+         more="After twenty failed tries faces open nothing until somebody does this.")  # fmt: skip
+
     verb("status", _ask(verbs.status), "show how the door is", "janusctl status",
          "janusctl status --json | jq .state")  # fmt: skip
     verb("watch", _watch, "show each decision as it falls", "janusctl watch",
@@ -122,15 +135,43 @@ def make_parser() -> argparse.ArgumentParser:
          more="Ctrl-C ends. Decisions that repeat are folded;\nwith --json each is one line.")  # fmt: skip
 
     log = verb(
-        "log", _ask(verbs.log), "show who came in, and what was changed",
+        "log", _log, "show who came in, and what was changed; verify or export it",
         "janusctl log", "janusctl log --since today", 'janusctl log --since "2026-11-22 08:00" --limit 20',
+        "janusctl log checkpoint > door.checkpoint    # keep it elsewhere", "janusctl log export > log.jsonl",
+        "janusctl log verify --checkpoint door.checkpoint",
+        more="A checkpoint that you keep away from the door shows whether anything after it was changed,\n"
+        "even by somebody who has the door's key by now.",
     )  # fmt: skip
+    log.add_argument("what", nargs="?", default="show", choices=("show", "verify", "export", "checkpoint"),
+                     help="show it (default), check it, print JSON lines, or get a checkpoint")  # fmt: skip
+    log.add_argument("--checkpoint", type=Path, metavar="FILE", help="with verify: what you carried away")
+    log.add_argument("--file", type=Path, metavar="FILE", help="with verify: an exported log, not the door's")
     log.add_argument("--since", type=_since, metavar="WHEN",
                      help="30m, 2h, 3d, 1w, today, yesterday, 2026-11-22, '2026-11-22 08:00'")  # fmt: skip
     log.add_argument("--limit", type=_count, default=50, metavar="N", help="the newest N lines (50)")
 
+    visits = verb("visits", _visits, "count who was let in, by day", "janusctl visits --since 1w",
+                  "janusctl visits --json")  # fmt: skip
+    visits.add_argument("--since", type=_since, metavar="WHEN", help="as for log; all there is, if not given")
+
     verb("doctor", _ask(verbs.doctor), "check the whole door and say what to do", "janusctl doctor",
          "janusctl doctor --json", more="Ends with 5 when something fails.")  # fmt: skip
+
+    vault = verb(
+        "vault", vault_verbs.run, "look after the vault: its copies, its key", "janusctl vault show",
+        "janusctl vault restore", "janusctl vault rekey",
+    )  # fmt: skip
+    vault_verbs.vault_arguments(vault, common)
+
+    model = table.add_parser(
+        "model", help="verify and install signed model bundles",
+        description="Verify and install signed model bundles. A bundle counts when the janusd project\n"
+        "signed it, or somebody whose public key stands in /etc/janus/model-keys. Needs no running daemon.",
+        epilog=_examples("janusctl model verify MODEL.janus", "sudo janusctl model install MODEL.janus",
+                         "janusctl model show --json"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    look_at_models.arguments(model, common)
     return parser
 
 
@@ -150,6 +191,10 @@ def _ask(verb: Callable[[RemoteDoor, argparse.Namespace], verbs.Answer]) -> Run:
     return run
 
 
+def _people(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    return vault_verbs.run(door, args) if args.what else _ask(verbs.people)(door, args)
+
+
 def _enrol(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     from janusd.cli.enrol import enrol  # noqa: PLC0415
 
@@ -160,6 +205,20 @@ def _watch(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     from janusd.cli.watch import watch  # noqa: PLC0415
 
     return watch(door, args)
+
+
+def _log(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    if args.what == "show":
+        return _ask(verbs.log)(door, args)
+    from janusd.cli import logs  # noqa: PLC0415
+
+    return logs.run(door, args)
+
+
+def _visits(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    from janusd.cli import logs  # noqa: PLC0415
+
+    return logs.visits(door, args)
 
 
 def _since(text: str) -> str:

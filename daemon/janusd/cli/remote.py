@@ -8,10 +8,13 @@ from dataclasses import fields
 from typing import TypeVar
 
 from janusd.cli.client import CALL_TIMEOUT_S, Client
-from janusd.door import Entry, Event, Feedback, Finding, Person, Status
+from janusd.door import Entry, Event, Exported, Feedback, Finding, Person, Status, VaultStatus
 from janusd.errors import ControlError
 
-_T = TypeVar("_T", Entry, Event, Feedback, Finding, Person, Status)
+_T = TypeVar("_T", Entry, Event, Exported, Feedback, Finding, Person, Status, VaultStatus)
+
+_SLOW_S = 120.0
+"""For what stretches a passphrase, or seals everybody anew, on a small board."""
 
 
 class RemoteDoor:
@@ -52,13 +55,73 @@ class RemoteDoor:
         """Remove a person."""
         self._client.call("Forget", name=name)
 
+    def unlock_face(self) -> None:
+        """Forgive all failed tries."""
+        self._client.call("UnlockFace")
+
     def log(self, since: str, limit: int) -> list[Entry]:
         """Lines of the door log, oldest first."""
         return _read_all(Entry, self._client.call("GetLog", since=since, limit=limit).get("entries"))
 
+    def export_log(self, after: int, limit: int) -> list[Exported]:
+        """Lines of the door log with their tags, after that number."""
+        reply = self._client.call("ExportLog", after=after, limit=limit)
+        return _read_all(Exported, reply.get("lines"))
+
+    def verify_log(self) -> int:
+        """How far the door finds its log whole."""
+        return int(self._client.call("VerifyLog").get("last", 0))
+
+    def log_checkpoint(self) -> str:
+        """A checkpoint to carry away."""
+        return str(self._client.call("LogCheckpoint").get("checkpoint"))
+
     def doctor(self) -> list[Finding]:
         """What the daemon finds when it checks itself."""
         return _read_all(Finding, self._client.call("Doctor").get("findings"))
+
+    def vault(self) -> VaultStatus:
+        """How the vault is."""
+        return _read(VaultStatus, self._client.call("GetVault").get("vault"))
+
+    def back_up_vault(self) -> str:
+        """Make a verified backup; its name."""
+        return str(self._client.call("BackUpVault").get("name"))
+
+    def restore_vault(self, name: str, accept_older: bool) -> str:
+        """Put a copy in the vault's place; which one."""
+        return str(
+            self._client.call(
+                "RestoreVault", reply_within_s=_SLOW_S, name=name, accept_older=accept_older
+            ).get("name")
+        )
+
+    def rekey_vault(self) -> None:
+        """Change the vault's key."""
+        self._client.call("RekeyVault", reply_within_s=_SLOW_S)
+
+    def renew_vault(self) -> None:
+        """Seal every record anew."""
+        self._client.call("RenewVault", reply_within_s=_SLOW_S)
+
+    def export_people(self, passphrase: str, to: str) -> str:
+        """A parcel with everybody, base64."""
+        return str(
+            self._client.call("ExportPeople", reply_within_s=_SLOW_S, passphrase=passphrase, to=to).get(
+                "parcel"
+            )
+        )
+
+    def add_parcel_part(self, part: str) -> None:
+        """Send a piece of a parcel's base64 text."""
+        self._client.call("AddParcelPart", part=part)
+
+    def import_people(self, passphrase: str, signed_by: str) -> list[Person]:
+        """Enrol everybody in the parcel sent before."""
+        reply = self._client.call(
+            "ImportPeople", reply_within_s=_SLOW_S, passphrase=passphrase, signed_by=signed_by
+        )
+        return _read_all(Person, reply.get("people"))
 
     def watch(self) -> Iterator[tuple[Event, int]]:
         """Decisions as they fall, and how many were dropped before each."""

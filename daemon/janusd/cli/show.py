@@ -42,6 +42,7 @@ def draw(verb: str, value: object) -> None:
     """Draw what a verb found, on standard output."""
     views: dict[str, Callable[[Any], RenderableType]] = {
         "status": status, "people": people, "forget": forgotten, "log": log, "doctor": doctor,
+        "unlock-face": face_on,
     }  # fmt: skip
     console().print(views[verb](value))
 
@@ -99,6 +100,11 @@ def forgotten(value: dict[str, str]) -> RenderableType:
     """`janusctl forget`."""
     name = value["forgot"]
     return Text(f"{escape(name)} is forgotten." if name else "Nobody was forgotten.")
+
+
+def face_on(_: dict[str, str]) -> RenderableType:
+    """`janusctl unlock-face`."""
+    return Text("Failed tries are forgiven; face unlock is on.")
 
 
 def log(entries: Sequence[Entry]) -> RenderableType:

@@ -29,6 +29,8 @@ class Desk:
     shows_scores: bool
     token: str | None = None
     """The enrolment this connection began; nobody else's token is worth anything here."""
+    parcel: str = ""
+    """People in base64 text, as far as this connection has sent them."""
     _unsubscribe: list[Callable[[], None]] = field(default_factory=list)
 
     async def ask(self, method: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:

@@ -14,7 +14,7 @@ from asyncvarlink.serviceinterface import InvalidParameter
 
 from janusd.control.desk import Desk
 from janusd.control.picture import UnreadablePicture, decode_picture
-from janusd.door import Entry, Event, Feedback, Finding, Person, Status
+from janusd.door import Entry, Event, Exported, Feedback, Finding, Person, Status, VaultStatus
 
 NAME = "org.janusd.Door"
 
@@ -24,6 +24,9 @@ MAX_TEXT_CHARS = 1024
 MAX_LIVE_TIMEOUT_S = 60.0
 MAX_ENTRIES = 10_000
 """Log lines in one reply: about 2 MB."""
+MAX_PART_CHARS = 8192
+MAX_PARCEL_CHARS = 11 * 1024 * 1024
+"""8 MiB of people, in base64."""
 
 
 class NotAllowed(TypedVarlinkErrorReply, interface=NAME):
@@ -133,6 +136,11 @@ class DoorInterface(VarlinkInterface, name=NAME):
         """Remove a person from memory and disk; done when the reply comes."""
         await self._desk.ask(self._desk.door.forget, _text("name", name))
 
+    @varlinkmethod
+    async def UnlockFace(self) -> None:
+        """Forgive all failed tries: face unlock is on again, and no wait is left."""
+        await self._desk.ask(self._desk.door.unlock_face)
+
     @varlinkmethod(return_parameter="entries")
     async def GetLog(self, *, since: str = "", limit: int = 100) -> list[Entry]:
         """The newest entries of the door log at or after since (ISO 8601; empty for all), oldest first."""
@@ -140,10 +148,86 @@ class DoorInterface(VarlinkInterface, name=NAME):
             raise InvalidParameter(parameter="limit")
         return await self._desk.ask(self._desk.door.log, _text("since", since), limit)
 
+    @varlinkmethod(return_parameter="lines")
+    async def ExportLog(self, *, after: int = 0, limit: int = 1000) -> list[Exported]:
+        """Entries after that number with all that their tags cover, oldest first."""
+        if after < 0:
+            raise InvalidParameter(parameter="after")
+        if not 0 <= limit <= MAX_ENTRIES:
+            raise InvalidParameter(parameter="limit")
+        return await self._desk.ask(self._desk.door.export_log, after, limit)
+
+    @varlinkmethod(return_parameter="last")
+    async def VerifyLog(self) -> int:
+        """Check every kept entry of the door log; the last one's number."""
+        return await self._desk.ask(self._desk.door.verify_log)
+
+    @varlinkmethod(return_parameter="checkpoint")
+    async def LogCheckpoint(self) -> str:
+        """What an owner carries away to check all later entries with. Secret."""
+        return await self._desk.ask(self._desk.door.log_checkpoint)
+
     @varlinkmethod(return_parameter="findings")
     async def Doctor(self) -> list[Finding]:
         """Check what can be checked from inside."""
         return await self._desk.ask(self._desk.door.doctor)
+
+    @varlinkmethod(return_parameter="vault")
+    async def GetVault(self) -> VaultStatus:
+        """How the vault is, and which copies of it there are."""
+        return await self._desk.ask(self._desk.door.caretaker.show)
+
+    @varlinkmethod(return_parameter="name")
+    async def BackUpVault(self) -> str:
+        """Make a backup of the vault and verify it; its name."""
+        return await self._desk.ask(self._desk.door.caretaker.back_up)
+
+    @varlinkmethod(return_parameter="name")
+    async def RestoreVault(self, *, name: str = "", accept_older: bool = False) -> str:
+        """Put a copy in the vault's place: the newest good backup, or the one named; which one it was.
+
+        accept_older also takes one from before somebody was forgotten, or that no anchor vouches for.
+        """
+        return await self._desk.ask(self._desk.door.caretaker.restore, _text("name", name), accept_older)
+
+    @varlinkmethod
+    async def RekeyVault(self) -> None:
+        """Change the vault's key and seal everything anew under it."""
+        await self._desk.ask(self._desk.door.caretaker.rekey)
+
+    @varlinkmethod
+    async def RenewVault(self) -> None:
+        """Seal every record anew, with another rotation and data key."""
+        await self._desk.ask(self._desk.door.caretaker.renew)
+
+    @varlinkmethod(return_parameter="parcel")
+    async def ExportPeople(self, *, passphrase: str = "", to: str = "") -> str:
+        """Everybody in one sealed and signed parcel (base64), for a passphrase or a door's address."""
+        return await self._desk.ask(
+            self._desk.door.caretaker.export_people, _text("passphrase", passphrase), _text("to", to)
+        )
+
+    @varlinkmethod
+    async def AddParcelPart(self, *, part: str) -> None:
+        """Send the next part of a parcel's base64 text, at most 8192 characters, before ImportPeople."""
+        if len(part) > MAX_PART_CHARS or len(self._desk.parcel) + len(part) > MAX_PARCEL_CHARS:
+            self._desk.parcel = ""
+            raise InvalidParameter(parameter="part")
+        self._desk.parcel += part
+
+    @varlinkmethod(return_parameter="people")
+    async def ImportPeople(self, *, passphrase: str = "", signed_by: str = "") -> list[Person]:
+        """Enrol everybody in the parcel that this connection sent, or nobody.
+
+        signed_by, where given, is the public key of the only door whose parcel is taken.
+        """
+        parcel, self._desk.parcel = self._desk.parcel, ""
+        return await self._desk.ask(
+            self._desk.door.caretaker.import_people,
+            parcel,
+            _text("passphrase", passphrase),
+            _text("signed_by", signed_by),
+        )
 
     @varlinkmethod(delay_generator=False)
     async def Watch(self) -> AsyncIterator[Decision]:

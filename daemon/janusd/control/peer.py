@@ -42,14 +42,39 @@ VERBS: Mapping[str, frozenset[Role]] = {
         "CommitEnrolment",
         "AbandonEnrolment",
         "Forget",
+        "UnlockFace",
         "GetLog",
+        "ExportLog",
+        "VerifyLog",
+        "LogCheckpoint",
         "Doctor",
         "Watch",
+        "GetVault",
+        "BackUpVault",
+        "RestoreVault",
+        "RekeyVault",
+        "RenewVault",
+        "ExportPeople",
+        "AddParcelPart",
+        "ImportPeople",
     )
 }
 """Verb -> the roles that may ask it. A verb that is not listed may be asked by nobody."""
 
-ADMIN_ACTS = frozenset({"BeginEnrolment", "CommitEnrolment", "Forget"})
+ADMIN_ACTS = frozenset(
+    {
+        "BeginEnrolment",
+        "CommitEnrolment",
+        "Forget",
+        "UnlockFace",
+        "LogCheckpoint",
+        "RestoreVault",
+        "RekeyVault",
+        "RenewVault",
+        "ExportPeople",
+        "ImportPeople",
+    }
+)
 """Verbs that change who may enter; each request is logged with the user who made it."""
 
 

@@ -23,12 +23,17 @@ Trust boundary: a manifest says what a file must be; `models.py` checks that the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
 import numpy as np
 
 DAYS_A_YEAR = 365.25
+
+INTERFACE = 1
+"""What a model and a daemon must agree on beyond this layout: the template a face is warped onto, pixels as
+int8 RGB rows from the top, cosine of the output as score. Raised when any of it changes."""
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +77,8 @@ class Calibration(_Entry, frozen=True):
     table: tuple[Threshold, ...]
     tail: Tail
     genuine_quantiles: dict[str, float] = {}
+    extrapolated: tuple[Threshold, ...] = ()
+    """Rates rarer than the comparisons can show: from the tail, with the interval of its fit."""
 
 
 class Encoder(_Entry, frozen=True):
@@ -105,6 +112,35 @@ def parse(raw: bytes) -> Manifest:
         return msgspec.json.decode(raw, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error
+
+
+def release_number(version: str) -> tuple[int, ...]:
+    """A version as numbers that compare: "2.10" -> (2, 10). Raises ValueError."""
+    parts = version.split(".")
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 9 for part in parts):
+        raise ValueError(f"the version is {version!r}, and must be numbers with points, like 2.1")
+    return tuple(map(int, parts))
+
+
+def flaw(manifest: Manifest) -> str:
+    """Why no door may run this model, or "". Shapes and scales are checked when the network is loaded."""
+    encoder, calibration = manifest.encoder, manifest.encoder.calibration
+    try:
+        release_number(encoder.version)
+    except ValueError as error:
+        return f"encoder.version: {error}"
+    if not calibration.table or calibration.impostor_comparisons < 1:
+        return (
+            "encoder.calibration is missing: without measured impostor scores no threshold can keep a promise"
+        )
+    if any(not 0.0 < row.fmr <= 1.0 or not -1.0 <= row.threshold <= 1.0 for row in calibration.table):
+        return "encoder.calibration.table: an FMR must be in 0..1 and a threshold in -1..1"
+    by_rate = sorted(calibration.table, key=lambda row: row.fmr)
+    if any(rare.threshold < often.threshold for rare, often in pairwise(by_rate)):
+        return "encoder.calibration.table: a rarer FMR must not have a lower threshold"
+    if calibration.tail.scale <= 0.0 or not 0.0 < calibration.tail.exceed_rate <= 1.0:
+        return "encoder.calibration.tail: scale and exceed_rate must be above 0, and a rate at most 1"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +193,24 @@ def operating_point(calibration: Calibration, fmr: float) -> OperatingPoint:
     log_rates = [-np.log(row.fmr) for row in table]
     threshold = float(np.interp(-np.log(fmr), log_rates, [row.threshold for row in table]))
     return OperatingPoint(threshold, fmr, False)
+
+
+def promised_point(calibration: Calibration, fmr: float) -> OperatingPoint:
+    """The threshold a promise rests on: the upper end of its 95 % interval, not the best estimate.
+
+    An estimate is too low as often as too high, and a threshold too low lets strangers in. Beyond the rarest
+    rate that has an interval, that rate's distance between estimate and upper end is kept.
+    """
+    rows = sorted((*calibration.table, *calibration.extrapolated), key=lambda row: -row.fmr)
+    best = operating_point(calibration, fmr)
+    if not rows:
+        return best
+    reach = [row.high - operating_point(calibration, row.fmr).threshold for row in rows]
+    caution = float(np.interp(-np.log(fmr), [-np.log(row.fmr) for row in rows], reach))
+    ends = np.maximum.accumulate([row.high for row in rows])  # a rarer rate never asks for less
+    passed = [end for row, end in zip(rows, ends, strict=True) if row.fmr >= fmr]
+    threshold = max(best.threshold + max(caution, 0.0), float(passed[-1]) if passed else -1.0)
+    return OperatingPoint(threshold, best.fmr, best.is_extrapolated)
 
 
 def _tail_threshold(tail: Tail, fmr: float) -> float:

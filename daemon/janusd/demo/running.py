@@ -34,6 +34,9 @@ path = "{street}"
 follow = {follow}
 fps = {fps}
 
+[promise]
+years = 10  # at one year a stranger of the demo comes within 0.01 of being taken for Ben
+
 [latch]
 driver = "simulated"
 timeline = "{folder}/latch.jsonl"
