@@ -13,3 +13,6 @@ settings.load_profile("janus")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a script, where Ctrl-C is ignored, and so in every child: tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # Started under nohup: likewise, and tests hang up.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
