@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,8 +45,9 @@ def test_the_process_is_short_enough_to_be_read() -> None:
 
 def test_nothing_heavy_is_loaded() -> None:
     program = "import sys, janusd_hw.latchd.main, gpiod; print(*sys.modules)"
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     loaded = subprocess.run(
-        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, env=alone
     ).stdout.split()
     heavy = {"numpy", "cv2", "asyncio", "logging", "msgspec", "threading", "pathlib", "janusd.core"}
     assert not heavy & set(loaded)
