@@ -124,7 +124,8 @@ def best_threshold(scores: Scores, is_same: NDArray[np.bool_]) -> float:
     k = int(np.argmax(np.where(edge, right, -1)))
     below = ranked[k - 1] if k > 0 else ranked[0] - 1e-3
     above = ranked[k] if k < len(ranked) else ranked[-1] + 1e-3
-    return float((below + above) / 2)
+    middle = np.float32((float(below) + float(above)) / 2)
+    return float(middle if middle > below else above)  # neighbouring floats have no middle
 
 
 def folded_accuracy(

@@ -35,7 +35,7 @@ def test_a_rate_of_nothing_is_not_a_number():
 
 @given(scores, st.floats(0.02, 1.0))
 def test_at_a_threshold_no_more_impostors_match_than_were_allowed(impostor, fmr):
-    if fmr * len(impostor) < 1:
+    if fmr * len(impostor) < 1 - 1e-9:
         with pytest.raises(ValueError, match="needs at least"):
             metrics.threshold_at_fmr(impostor, fmr)
         return
@@ -73,7 +73,7 @@ def test_no_other_threshold_decides_more_pairs_right(values, random):
         return int(((values >= threshold) == is_same).sum())
 
     tried = [right(t) for t in [*values, -2.0, 2.0]]
-    assert right(np.float32(best)) >= max(tried) - 1  # a threshold between two neighbouring floats may round
+    assert right(np.float32(best)) >= max(tried)
 
 
 def test_each_fold_is_decided_by_the_threshold_of_the_others():
