@@ -126,14 +126,10 @@ def calibrate(held_out: HeldOut, seed: int) -> Calibration:
     drawn = _draw_people(number[scores.first], number[scores.second], top, len(people), seed)
     ends = threshold_intervals(impostor[top], drawn, rates, beyond, TAIL_RATE)
     tail = fit_tail(impostor, TAIL_RATE)
-    table = tuple(
-        Threshold(fmr=r, threshold=metrics.threshold_at_fmr(impostor, r), low=low, high=high)
-        for r, (low, high) in zip(rates, ends, strict=False)
-    )
-    extrapolated = tuple(
-        Threshold(fmr=r, threshold=max(table[-1].threshold, tail_threshold(tail, r)), low=low, high=high)
-        for r, (low, high) in zip(beyond, ends[len(rates) :], strict=True)
-    )
+    measured = [metrics.threshold_at_fmr(impostor, r) for r in rates]
+    estimated = [max(measured[-1], tail_threshold(tail, r)) for r in beyond]
+    rows = ordered_thresholds([*rates, *beyond], [*measured, *estimated], ends)
+    table, extrapolated = rows[: len(rates)], rows[len(rates) :]
     return Calibration(
         description=(
             f"{len(held_out.person):,} faces of {len(people):,} people held out of training, through the "
@@ -215,6 +211,22 @@ def threshold_intervals(
         found.append(row)
     low, high = np.quantile(np.array(found), [0.025, 0.975], axis=0)
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
+def ordered_thresholds(
+    rates: Sequence[float], thresholds: Sequence[float], ends: Sequence[tuple[float, float]]
+) -> tuple[Threshold, ...]:
+    """Rows as a manifest may hold them, the commonest rate first.
+
+    A cosine ends at 1, a percentile interval need not hold its estimate, and its upper end may sink by chance
+    from one rate to a rarer one: ends are widened until they do, never narrowed.
+    """
+    rows: list[Threshold] = []
+    for rate, estimate, (low, high) in zip(rates, thresholds, ends, strict=True):
+        threshold = min(1.0, estimate)
+        upper = min(1.0, max(high, threshold, rows[-1].high if rows else -1.0))
+        rows.append(Threshold(fmr=rate, threshold=threshold, low=min(low, threshold), high=upper))
+    return tuple(rows)
 
 
 def check_tail(impostor: NDArray[np.float32], tail: Tail, points: int = 60) -> TailCheck:

@@ -11,6 +11,7 @@ from janusd_export.calibrate import (
     check_tail,
     compare,
     fit_tail,
+    ordered_thresholds,
     tail_threshold,
     threshold_intervals,
 )
@@ -145,3 +146,8 @@ def test_label_errors_are_no_impostor_comparisons(held_out):
     every = compare(held_out)
     assert len(every.impostor) == len(every.first) == len(every.second)
     assert (held_out.person[every.first] != held_out.person[every.second]).all()
+
+
+def test_thresholds_are_ordered_as_a_manifest_wants_them() -> None:
+    rows = ordered_thresholds([1e-2, 1e-3, 1e-4], [0.5, 0.6, 1.3], [(0.4, 0.9), (0.65, 0.8), (0.7, 1.4)])
+    assert [(r.low, r.threshold, r.high) for r in rows] == [(0.4, 0.5, 0.9), (0.6, 0.6, 0.9), (0.7, 1.0, 1.0)]

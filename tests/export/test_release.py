@@ -107,6 +107,8 @@ def test_what_a_door_would_refuse_is_not_signed(tmp_path: Path, folder: Path, ke
     edit(folder, "calibration", table=[{"fmr": 0.1, "threshold": 0.5, "low": 0, "high": 1},
                                        {"fmr": 0.01, "threshold": 0.4, "low": 0, "high": 1}])  # fmt: skip
     refuses("a rarer FMR must not have a lower threshold")
+    edit(folder, "calibration", table=[{"fmr": 0.1, "threshold": 0.5, "low": 0.6, "high": 0.7}])
+    refuses("a threshold must lie in its interval")
     edit(folder, "calibration", "tail", exceed_rate=0.0)
     refuses("tail")
     edit(folder, version="final")

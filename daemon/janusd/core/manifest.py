@@ -133,13 +133,19 @@ def flaw(manifest: Manifest) -> str:
         return (
             "encoder.calibration is missing: without measured impostor scores no threshold can keep a promise"
         )
-    if any(not 0.0 < row.fmr <= 1.0 or not -1.0 <= row.threshold <= 1.0 for row in calibration.table):
-        return "encoder.calibration.table: an FMR must be in 0..1 and a threshold in -1..1"
-    by_rate = sorted(calibration.table, key=lambda row: row.fmr)
-    if any(rare.threshold < often.threshold for rare, often in pairwise(by_rate)):
-        return "encoder.calibration.table: a rarer FMR must not have a lower threshold"
     if calibration.tail.scale <= 0.0 or not 0.0 < calibration.tail.exceed_rate <= 1.0:
         return "encoder.calibration.tail: scale and exceed_rate must be above 0, and a rate at most 1"
+    return _thresholds_flaw((*calibration.table, *calibration.extrapolated))
+
+
+def _thresholds_flaw(rows: tuple[Threshold, ...]) -> str:
+    if any(not 0.0 < row.fmr <= 1.0 or not -1.0 <= row.threshold <= 1.0 for row in rows):
+        return "encoder.calibration.table: an FMR must be in 0..1 and a threshold in -1..1"
+    if any(not row.low <= row.threshold <= row.high <= 1.0 for row in rows):
+        return "encoder.calibration.table: a threshold must lie in its interval, and that below 1"
+    by_rate = sorted(rows, key=lambda row: row.fmr)
+    if any(rare.threshold < often.threshold or rare.high < often.high for rare, often in pairwise(by_rate)):
+        return "encoder.calibration.table: a rarer FMR must not have a lower threshold"
     return ""
 
 
@@ -198,19 +204,14 @@ def operating_point(calibration: Calibration, fmr: float) -> OperatingPoint:
 def promised_point(calibration: Calibration, fmr: float) -> OperatingPoint:
     """The threshold a promise rests on: the upper end of its 95 % interval, not the best estimate.
 
-    An estimate is too low as often as too high, and a threshold too low lets strangers in. Beyond the rarest
-    rate that has an interval, that rate's distance between estimate and upper end is kept.
+    An estimate is too low as often as too high, and a threshold too low lets strangers in. Between rates that
+    have an interval, and beyond the rarest of them, their distance from estimate to upper end is added.
     """
-    rows = sorted((*calibration.table, *calibration.extrapolated), key=lambda row: -row.fmr)
     best = operating_point(calibration, fmr)
-    if not rows:
-        return best
-    reach = [row.high - operating_point(calibration, row.fmr).threshold for row in rows]
-    caution = float(np.interp(-np.log(fmr), [-np.log(row.fmr) for row in rows], reach))
-    ends = np.maximum.accumulate([row.high for row in rows])  # a rarer rate never asks for less
-    passed = [end for row, end in zip(rows, ends, strict=True) if row.fmr >= fmr]
-    threshold = max(best.threshold + max(caution, 0.0), float(passed[-1]) if passed else -1.0)
-    return OperatingPoint(threshold, best.fmr, best.is_extrapolated)
+    rows = sorted((*calibration.table, *calibration.extrapolated), key=lambda row: -row.fmr)
+    log_rates = [-np.log(row.fmr) for row in rows]
+    caution = float(np.interp(-np.log(fmr), log_rates, [row.high - row.threshold for row in rows]))
+    return OperatingPoint(best.threshold + caution, fmr, best.is_extrapolated)
 
 
 def _tail_threshold(tail: Tail, fmr: float) -> float:
