@@ -20,6 +20,7 @@ from janusd_export.augment import Augment
 from janusd_export.cache import Faces
 from janusd_export.errors import ExportError
 from janusd_export.hints import Hints
+from janusd_export.mixtures import Mixtures
 from janusd_export.recipe import Recipe
 
 
@@ -30,9 +31,9 @@ class Batch:
     crops: Tensor
     """(B, 112, 112, 3) uint8."""
     rows: Tensor
-    """(B,) rows of the cache."""
+    """(B,) rows of the cache, or of the mixtures behind it."""
     hints: tuple[Tensor, ...]
-    """(B, S, S, C) int8 each, of the same view: mirrored where the crop is."""
+    """(B, S, S, C) int8 each, of the same view: mirrored where the crop is. None of mixtures."""
 
 
 class Batches(torch.utils.data.Dataset[Batch]):
@@ -47,8 +48,10 @@ class Batches(torch.utils.data.Dataset[Batch]):
         total: int | None,
         part: Tensor,
         hints: Hints | None = None,
+        mixtures: Mixtures | None = None,
     ) -> None:
         self._faces, self._rows, self._recipe, self._hints = faces, rows, recipe, hints
+        self._mixtures = mixtures
         self._total = total
         """Batches of the whole run, where that is known."""
         self._part = part
@@ -64,9 +67,13 @@ class Batches(torch.utils.data.Dataset[Batch]):
     def __getitem__(self, number: int) -> Batch:
         """Draw, cut out and augment."""
         recipe = self._recipe
-        rows = self._draw(number)
         part = int(self._part) if self._total is None else recipe.part(number / self._total)
         augment = Augment(recipe.augment_recipes[part], recipe.seed * 1_000_003 + number)
+        if self._mixtures is not None:
+            rng = np.random.default_rng((recipe.seed, number, 2))
+            if rng.random() < recipe.mixtures.share:
+                return self._mixed(self._mixtures, rng, augment)
+        rows = self._draw(number)
         pixels, points = self._faces.pixels, self._faces.landmarks_px
         views = [augment.view(pixels[r], points[r]) for r in rows]
         maps = self._hints.maps if self._hints else ()
@@ -77,6 +84,11 @@ class Batches(torch.utils.data.Dataset[Batch]):
             for kept in maps
         )
         return Batch(torch.from_numpy(np.stack([crop for crop, _ in views])), torch.from_numpy(rows), hints)
+
+    def _mixed(self, mixtures: Mixtures, rng: np.random.Generator, augment: Augment) -> Batch:
+        chosen = rng.integers(0, self._recipe.mixtures.count, self._recipe.schedule.batch)
+        crops = np.stack([augment(*mixtures[k]) for k in chosen])
+        return Batch(torch.from_numpy(crops), torch.from_numpy(len(self._faces.person) + chosen), ())
 
     def _draw(self, number: int) -> NDArray[np.intp]:
         """Rows of batch `number`: every face once an epoch, or people and then their faces."""

@@ -10,11 +10,8 @@ connected components, where A joins B and B joins C though A is nothing like C. 
 - A face joins nobody where the door would not compare it (too small, turned, blurred, dark).
 
 The threshold is the manifest's for one comparison at an FMR, by default 1e-3: a mean over pairs varies less
-than one pair, so fewer strangers reach it than that rate says. Measured with janus-r1 on 528 photographs of
-100 people of LFW: of the pairs put together 2,623 of 2,638 show one person, and of the 3,251 pairs that show
-one person 2,623 were put together. Connected components at the same threshold: 4 % of the pairs put together
-show one person. What is left apart the owner joins by naming two stacks alike; what is wrongly joined would
-teach a door a stranger.
+than one pair, so fewer strangers reach it than that rate says. What is left apart the owner joins by naming
+two stacks alike; what is wrongly joined would teach a door a stranger.
 
 Trust boundary: the photographs are the owner's. What is written (faces, names) stays in the output folder,
 mode 0700, and nothing is fetched from or sent anywhere; the sheet says so to the browser.

@@ -19,6 +19,7 @@ from janusd_export.verbs import (
     identify,
     import_,
     keygen,
+    mix,
     pairs,
     release,
     report,
@@ -33,6 +34,7 @@ _VERBS: tuple[ModuleType, ...] = (
     import_,
     teach,
     hints,
+    mix,
     screen,
     pairs,
     train,
@@ -63,8 +65,9 @@ the road of a model, each step kept on disk and resumed where it stopped:
   janus-export report    RUN OUT --out OUT/report.html
   janus-export release   OUT --key KEYFILE --out MODEL.janus
 
-teach, hints, train and compile need the `export` extra (torch and friends: make setup-export); the others run
-where the daemon runs. Everything measured goes through the daemon's own pipeline and the int8 file.
+teach, hints, mix, train and compile need the `export` extra (torch and friends: make setup-export); the
+others run where the daemon runs. Everything measured goes through the daemon's own pipeline and the int8
+file.
 """
 
 

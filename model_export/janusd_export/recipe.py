@@ -24,6 +24,15 @@ class Faces(_Table, frozen=True):
     """Labelled people set aside for validation and calibration, with all their pictures."""
 
 
+class Mixtures(_Table, frozen=True):
+    """[mixtures]: faces mixed of two training faces, whose targets `janus-export mix` asks for."""
+
+    count: int = 0
+    """How many different ones; 0 is none."""
+    share: float = 0.5
+    """Share of the batches that are of mixtures. They have no person, and no hints."""
+
+
 class Target(_Table, frozen=True):
     """[target]: how the teachers' embeddings become one target."""
 
@@ -117,6 +126,7 @@ class Recipe(_Table, frozen=True):
     schedule: Schedule
     losses: Losses
     augment: dict[str, float] = {}
+    mixtures: Mixtures = Mixtures()
     mirrored: bool = True
     """Whether a door embeds each crop and its mirror image, as the teachers did."""
     late: tuple[Late, ...] = ()

@@ -95,19 +95,25 @@ class OpenTeacher:
         self._network = core.compile_model(model, "CPU", settings)
         self.teacher = teacher
 
-    def embed(self, faces: NDArray[np.uint8], margin_px: int) -> NDArray[np.float32]:
-        """(n, D): the sum of the unit embeddings of each stored face and of its mirror image."""
+    def embed(
+        self, faces: NDArray[np.uint8], margin_px: int, *, both_views: bool = True
+    ) -> NDArray[np.float32]:
+        """(n, D): the sum of the unit embeddings of each stored face and, if wanted, of its mirror image."""
         blocks = [faces[start : start + _BATCH] for start in range(0, len(faces), _BATCH)]
-        sums = [self._embed_block(np.asarray(block), margin_px) for block in blocks]
+        sums = [self._embed_block(np.asarray(block), margin_px, both_views=both_views) for block in blocks]
         return np.concatenate(sums) if sums else np.zeros((0, self.teacher.dimensions), np.float32)
 
-    def _embed_block(self, block: NDArray[np.uint8], margin_px: int) -> NDArray[np.float32]:
+    def _embed_block(
+        self, block: NDArray[np.uint8], margin_px: int, *, both_views: bool
+    ) -> NDArray[np.float32]:
         teacher = self.teacher
         x = np.zeros((_BATCH, teacher.side, teacher.side, 3), np.uint8)
         for place, face in enumerate(block):
             x[place] = _see(teacher, face, margin_px)
-        both = [_run(self._network, teacher, x), _run(self._network, teacher, x[:, :, ::-1])]
-        return (unit(both[0]) + unit(both[1]))[: len(block)]
+        seen = unit(_run(self._network, teacher, x))
+        if both_views:
+            seen = seen + unit(_run(self._network, teacher, x[:, :, ::-1]))
+        return seen[: len(block)]
 
 
 def embed_faces(

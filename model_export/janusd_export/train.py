@@ -29,6 +29,7 @@ from janusd_export.crew import Crew, Stop, agree, device_of, half_precision
 from janusd_export.errors import ExportError
 from janusd_export.hints import open_hints
 from janusd_export.metrics import same_and_different, true_match_rate
+from janusd_export.mixtures import Mixtures, opinions_of_mixtures
 from janusd_export.objectives import Asked, Objective
 from janusd_export.optimizer import Optimizer
 from janusd_export.recipe import Recipe
@@ -96,16 +97,20 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     hints = open_hints(cache_dir, len(faces.person)) if recipe.losses.hints else None
 
     # 2. One target a face, from the teachers; without teachers only people teach, and there is none.
-    targets = _targets(recipe, faces, split)  # (N, D), unit
+    mixtures = None
+    if recipe.mixtures.count:
+        mixtures = Mixtures(faces, split.train, recipe.seed, recipe.faces.margin_px)
+    targets, of_mixtures = _targets(recipe, faces, split, cache_dir, mixtures)  # (N, D) and (M, D), unit
     goal = _report(targets[split.held_out], held_person) if faces.teachers else {}
     learnt = np.array(targets)
     learnt[split.train] = towards_person(
         targets[split.train], faces.person[split.train], recipe.target.person_weight
     )
-    target_table = torch.from_numpy(learnt).to(device)
+    target_table = torch.from_numpy(np.concatenate([learnt, of_mixtures])).to(device)  # (N + M, D)
     train_rows = torch.from_numpy(split.train).to(device)
     classes, person = _classes(faces.person, split.train)
-    person_table = torch.from_numpy(person).to(device)
+    nobody = np.full(len(of_mixtures), -1, np.int64)
+    person_table = torch.from_numpy(np.concatenate([person, nobody])).to(device)
 
     # 3. The student, what it is asked, its running average, and the optimizer.
     student = Student(checkpoints.size_of(recipe))
@@ -158,6 +163,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
         total=total and total * crew.size,
         part=part,
         hints=hints,
+        mixtures=mixtures,
     )
     numbers = itertools.count(step * crew.size + crew.rank, crew.size)
     clock, validated, first_step, mean_loss = time.monotonic(), time.monotonic(), step, 0.0
@@ -238,13 +244,23 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
         dist.destroy_process_group()
 
 
-def _targets(recipe: Recipe, faces: Faces, split: Split) -> NDArray[np.float32]:
-    """(N, D) what the teachers together make of each face; zeros without teachers."""
+def _targets(
+    recipe: Recipe, faces: Faces, split: Split, cache_dir: Path, mixtures: Mixtures | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, D) and (M, D) what the teachers together make of each face and mixture; zeros without teachers."""
     if not faces.teachers:
-        return np.zeros((len(faces.person), recipe.target.embedding), np.float32)
+        if mixtures is not None:
+            raise ExportError("[mixtures] have no person: they teach only where teachers are asked")
+        return np.zeros((len(faces.person), recipe.target.embedding), np.float32), np.zeros(
+            (0, recipe.target.embedding), np.float32
+        )
     rng = np.random.default_rng(recipe.seed)
     fusion = fit_fusion([t[split.train] for t in faces.teachers], recipe.target.embedding, rng)
-    return fusion(faces.teachers)
+    targets = fusion(faces.teachers)
+    if mixtures is None:
+        return targets, targets[:0]
+    told = opinions_of_mixtures(cache_dir, mixtures, faces.teacher_names, recipe.mixtures.count)
+    return targets, fusion(told)
 
 
 def _classes(person: NDArray[np.int32], rows: NDArray[np.intp]) -> tuple[int, NDArray[np.int64]]:

@@ -21,8 +21,10 @@ torch = pytest.importorskip("torch")
 from janusd_export import recipe as recipes  # noqa: E402
 from janusd_export import train as training  # noqa: E402
 from janusd_export.augment import stored_template  # noqa: E402
+from janusd_export.cache import open_faces, split_people  # noqa: E402
 from janusd_export.checkpoint import load_average  # noqa: E402
 from janusd_export.errors import ExportError  # noqa: E402
+from janusd_export.mixtures import Mixtures  # noqa: E402
 from janusd_export.teachers import ALL  # noqa: E402
 from janusd_export.train import train  # noqa: E402
 
@@ -236,3 +238,34 @@ def test_more_people_than_there_are_is_said_before_the_first_step(cache, tiny, t
 def test_hints_that_were_never_made_are_asked_for(cache, tiny, tmp_path):
     with pytest.raises(ExportError, match="janus-export hints"):
         train(asking(tiny, hints=1.0), cache, tmp_path / "run")
+
+
+def with_mixtures(recipe: recipes.Recipe, cache: Path, count: int) -> recipes.Recipe:
+    """The recipe with mixtures, and opinions of them in the cache."""
+    faces = open_faces(cache, 16)
+    split = split_people(faces, recipe.faces.held_out_people, np.random.default_rng(recipe.seed))
+    mixed = Mixtures(faces, split.train, recipe.seed, 16)
+    (cache / "mixtures.json").write_text(json.dumps({"seed": recipe.seed, "sha256": mixed.digest}))
+    rng = np.random.default_rng(5)
+    for number, teacher in enumerate(ALL):
+        told = rng.normal(size=(count, 16 + 4 * number)).astype(np.float32)
+        np.save(cache / f"mixtures-{teacher.name}.npy", told)
+    return msgspec.structs.replace(recipe, mixtures=recipes.Mixtures(count=count, share=0.5))
+
+
+def test_mixtures_are_learnt_from_and_an_interrupted_run_still_ends_the_same(cache, tiny, tmp_path):
+    asked = with_mixtures(tiny, cache, 20)
+    train(tiny, cache, tmp_path / "without")
+    train(asked, cache, tmp_path / "whole")
+    train(asked, cache, tmp_path / "parts", stop_after=2)
+    train(asked, cache, tmp_path / "parts")
+    without, whole = weights(tiny, tmp_path / "without"), weights(asked, tmp_path / "whole")
+    parts = weights(asked, tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert not torch.equal(whole["embed.weight"], without["embed.weight"])
+
+
+def test_mixtures_without_teachers_are_refused(cache, tiny, tmp_path):
+    asked = with_mixtures(asking(tiny, embedding=0.0, softmax=1.0), cache, 20)
+    with pytest.raises(ExportError, match="teach only where teachers are asked"):
+        train(asked, cache, tmp_path / "run")
