@@ -21,6 +21,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -33,6 +34,8 @@ from janusd_export.cache import Faces
 from janusd_export.errors import ExportError
 from janusd_export.growing import GrowingArray
 from janusd_export.teachers import OpenTeacher, Teacher
+
+Picture = TypeVar("Picture", NDArray[np.uint8], NDArray[np.float32])
 
 BLOCK = 256
 _EVEN = 0.4
@@ -63,12 +66,13 @@ class Mixtures:
         else:
             share = _parts(rng, side)
         one, other = self.faces.pixels[first], self.faces.pixels[second]
-        mixed = cv2.blendLinear(one, _towards(one, other, rng.random()), share, 1.0 - share)
+        blended = cv2.blendLinear(one, _towards(one, other, rng.random()), share, 1.0 - share)
+        mixed = blended.astype(np.uint8, copy=False)
         middle = float(share.mean())
         points = middle * self.faces.landmarks_px[first] + (1 - middle) * self.faces.landmarks_px[second]
         if rng.random() < _BENT:
             mixed, points = _bend(rng, mixed, points, stored_template(self.margin_px))
-        return mixed.astype(np.uint8, copy=False), points.astype(np.float32)
+        return mixed, points.astype(np.float32)
 
     @property
     def digest(self) -> str:
@@ -159,18 +163,25 @@ def _bend(
     """Bend a face smoothly, and put its five points back where stored faces have them."""
     side = face.shape[0]
     few = rng.normal(0.0, _BEND_PX, (5, 5, 2)).astype(np.float32)
-    bend = cv2.resize(few, (side, side), interpolation=cv2.INTER_CUBIC)  # where each pixel comes from, less
+    wide = cv2.resize(few, (side, side), interpolation=cv2.INTER_CUBIC)
+    bend = wide.astype(np.float32, copy=False)  # where each pixel comes from, less
     at = np.clip(np.rint(template).astype(np.intp), 0, side - 1)  # its place
     moved = (template - bend[at[:, 1], at[:, 0]]).astype(np.float32)
     back = cv2.invertAffineTransform(similarity(moved, template))  # stored place -> bent place
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)
     bent_x = back[0, 0] * x + back[0, 1] * y + back[0, 2]
     bent_y = back[1, 0] * x + back[1, 1] * y + back[1, 2]
-    bend_there = cv2.remap(
-        bend, np.float32(bent_x), np.float32(bent_y), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    source = np.stack([bent_x, bent_y], axis=2) + bend_there
-    drawn = cv2.remap(face, np.float32(source), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    bent = np.stack([bent_x, bent_y], axis=2)  # (side, side, 2): where in the bent face each pixel lies
+    drawn = _sample(face, bent + _sample(bend, bent))
     forward = similarity(moved, template)
     shifted = points + (moved - template)
-    return drawn.astype(np.uint8, copy=False), (shifted @ forward[:, :2].T + forward[:, 2]).astype(np.float32)
+    return drawn, (shifted @ forward[:, :2].T + forward[:, 2]).astype(np.float32)
+
+
+def _sample(picture: Picture, places: NDArray[Any]) -> Picture:
+    """(H, W, C) the picture at the (H, W, 2) places x, y; beyond its border, the border."""
+    where: NDArray[np.float32] = places.astype(np.float32)
+    sampled = cv2.remap(
+        picture, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return cast("Picture", sampled)
