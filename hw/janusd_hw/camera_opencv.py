@@ -1,4 +1,11 @@
-"""USB cameras, and network cameras, through OpenCV."""
+"""USB cameras, and network cameras, through OpenCV.
+
+V4L2's buffers are OpenCV's business: it has met more drivers than we shall. What it does not tell, which
+camera this is, one ioctl of our own asks (`v4l2`).
+
+A stream's login is no part of its address: it comes as a credential, goes to FFmpeg in memory, and into no
+message. FFmpeg is told to say nothing by itself.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +13,15 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 import numpy as np
 
 from janusd.core.types import Frame
 from janusd.errors import CameraError
+from janusd_hw import v4l2
 from janusd_hw.clock import boottime_s
 
 if TYPE_CHECKING:
@@ -39,9 +49,24 @@ class OpenCvCamera:
     """
 
     def __init__(
-        self, device: str | int = "/dev/video0", *, width: int = 640, height: int = 480, fps: float = 30.0
+        self,
+        device: str | int = "/dev/video0",
+        *,
+        width: int = 640,
+        height: int = 480,
+        fps: float = 30.0,
+        pixels: Literal["auto", "mjpeg", "yuyv"] = "auto",
+        identity: str = "",
+        login: Path | None = None,
+        backlight: bool = False,
     ) -> None:
-        """`device` is a path, the number in /dev/videoN, or a URL; size and rate are wishes to the driver."""
+        """`device` is a path, the number in /dev/videoN, or a URL; size and rate are wishes to the driver.
+
+        `pixels` is how a USB camera sends them: "yuyv" as they are, "mjpeg" compressed, for larger sizes on
+        USB 2. `identity`, where it is given, is the only camera that is accepted there, see `v4l2`. `login`
+        is a file with "user:password" for a stream. `backlight` asks a USB camera to brighten what is before
+        a bright ground.
+        """
         import cv2  # noqa: PLC0415 - importing this module must not need OpenCV
 
         self._cv2 = cv2
@@ -49,6 +74,7 @@ class OpenCvCamera:
         self._width = width
         self._height = height
         self._fps = fps
+        self._pixels, self._identity, self._login, self._backlight = pixels, identity, login, backlight
         self._closed = threading.Event()
 
     @property
@@ -104,15 +130,22 @@ class OpenCvCamera:
                 cv.CAP_PROP_READ_TIMEOUT_MSEC,
                 _STREAM_READ_MS,
             ]
-            capture = cv.VideoCapture(self._device, cv.CAP_FFMPEG, limits)
+            os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET: its messages hold addresses
+            capture = cv.VideoCapture(self._address(), cv.CAP_FFMPEG, limits)
         elif self._device.startswith("/dev/"):
             if remedy := self._reason():
                 raise CameraError(f"cannot open the camera {self.name}", remedy)
+            self._refuse_another()
             capture = cv.VideoCapture(self._device, cv.CAP_V4L2)
+            if self._pixels != "auto":  # before the size: the sizes there are depend on it
+                code = {"mjpeg": "MJPG", "yuyv": "YUYV"}[self._pixels]
+                capture.set(cv.CAP_PROP_FOURCC, cv.VideoWriter.fourcc(*code))
             capture.set(cv.CAP_PROP_FRAME_WIDTH, self._width)
             capture.set(cv.CAP_PROP_FRAME_HEIGHT, self._height)
             capture.set(cv.CAP_PROP_FPS, self._fps)
             capture.set(cv.CAP_PROP_BUFFERSIZE, 1)  # an old frame is worth nothing at a door
+            if self._backlight:
+                capture.set(cv.CAP_PROP_BACKLIGHT, 1)  # a camera without it ignores that
         else:
             capture = cv.VideoCapture(self._device)
         if not capture.isOpened():
@@ -120,9 +153,39 @@ class OpenCvCamera:
             # a busy V4L2 device opens all the same and only refuses the format
             raise CameraError(
                 f"OpenCV cannot use {self.name}",
-                f"another program uses it (`fuser -v {self.name}` tells), or it is no camera",
+                "check the address, the login and the network"
+                if "://" in self._device
+                else f"another program uses it (`fuser -v {self.name}` tells), or it is no camera",
             )
         return capture
+
+    def _refuse_another(self) -> None:
+        """Raise CameraError where the camera at this node is not the one that was set up."""
+        if not self._identity:
+            return
+        found = v4l2.identity(self._device)
+        if found != self._identity:
+            elsewhere = next((node for node, who in v4l2.list_cameras().items() if who == self._identity), "")
+            raise CameraError(
+                f"at {self.name} there is another camera: {found}, not {self._identity}",
+                f"it is at {elsewhere} now: set camera.device"
+                if elsewhere
+                else "plug the right one in; if you changed it on purpose, set camera.identity",
+            )
+
+    def _address(self) -> str:
+        """The stream's address with its login."""
+        if self._login is None:
+            return self._device
+        try:
+            user, _, password = self._login.read_text(encoding="utf-8").strip().partition(":")
+        except (OSError, UnicodeDecodeError) as e:
+            raise CameraError(
+                f"the login {self._login} for {self.name} cannot be read ({type(e).__name__})",
+                'put "user:password" into that credential',
+            ) from e
+        scheme, _, rest = self._device.partition("://")
+        return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest.rpartition('@')[2]}"
 
     def _reason(self) -> str:
         """Why the device cannot even be opened, as a remedy; empty when it can, or is no device."""

@@ -1,4 +1,8 @@
-"""Raspberry Pi cameras through libcamera and picamera2."""
+"""Raspberry Pi cameras through libcamera and picamera2.
+
+The image processor gives two streams at no cost: `main`, from which faces are cut, and `lores`, whose first
+plane is the luma that the idle gate looks at.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from janusd.core.types import Frame
+from janusd.core.types import Box, Frame
 from janusd.errors import CameraError
 from janusd_hw.clock import boottime_s
+from janusd_hw.metering import Metering
 
 # libcamera names formats as DRM does, from the highest bits of a little-endian word down: its "RGB888" lies
 # in memory as B, G, R. "BGR888" is the one whose numpy array is (H, W, 3) in the order red, green, blue.
 _FORMAT = "BGR888"
-_TIMEOUT_S = 2.0
+_SMALL, _SMALL_WIDTH_PX = "YUV420", 320
+_TIMEOUT_S = 1.0
+# Numbers of libcamera's enums, which this driver need not import.
+_SHORT_EXPOSURES, _CENTRE_WEIGHTED, _AWB_AUTO = 1, 0, 0
 
 
 class Picamera2Camera:
@@ -24,10 +32,25 @@ class Picamera2Camera:
 
     `captured_s` is the sensor's own timestamp (start of exposure of the first line), which libcamera gives in
     nanoseconds of CLOCK_BOOTTIME: the clock of `SystemClock`. The camera is held only while `frames` runs.
+
+    Exposure prefers gain to long exposures, which blur whoever walks, and never exceeds a frame's time; where
+    `meter` says where the face is, it follows the face (`metering`) instead of a bright sky behind it.
     """
 
-    def __init__(self, index: int = 0, *, width: int = 640, height: int = 480, fps: float = 30.0) -> None:
+    def __init__(
+        self,
+        index: int = 0,
+        *,
+        width: int = 640,
+        height: int = 480,
+        fps: float = 30.0,
+        identity: str = "",
+        backlight: bool = True,
+    ) -> None:
         """`index` counts as `rpicam-hello --list-cameras` does.
+
+        `identity`, where it is given, is the only camera accepted there, as `list_cameras` names it.
+        `backlight` follows faces with the exposure.
 
         Raises CameraError when picamera2 is missing.
         """
@@ -42,6 +65,8 @@ class Picamera2Camera:
         self._width = width
         self._height = height
         self._fps = fps
+        self._identity = identity
+        self._metering = Metering() if backlight else None
         self._closed = threading.Event()
 
     @property
@@ -54,21 +79,34 @@ class Picamera2Camera:
         if self._closed.is_set():
             return
         camera = self._start()
+        small_width, small_height = self._small
         try:
             sequence = 0
             while not self._closed.is_set():
                 request = self._next(camera)
                 try:
                     image = np.array(request.make_array("main"), np.uint8)  # a copy: the buffer goes back
+                    # Planes one below the other, each line as long as the stride: only its begin is picture.
+                    small = np.array(request.make_array("lores")[:small_height, :small_width], np.uint8)
                     stamp_ns = request.get_metadata().get("SensorTimestamp")
                 finally:
                     request.release()
                 captured_s = boottime_s() if stamp_ns is None else stamp_ns / 1e9
-                yield Frame(image, captured_s, sequence)
+                if (
+                    self._metering is not None
+                    and (ev := self._metering.change(image, captured_s)) is not None
+                ):
+                    camera.set_controls({"ExposureValue": ev})
+                yield Frame(image, captured_s, sequence, luma=small)
                 sequence += 1
         finally:
             camera.stop()
             camera.close()
+
+    def meter(self, box_px: Box) -> None:
+        """Expose for this part of the picture from now on."""
+        if self._metering is not None:
+            self._metering.ask(box_px)
 
     def close(self) -> None:
         """End a running `frames` after its current frame. May be called twice, also from a signal handler."""
@@ -82,7 +120,26 @@ class Picamera2Camera:
                 f"the camera {self.name} stopped giving frames", "check its ribbon cable and `dmesg`"
             ) from e
 
+    @property
+    def _small(self) -> tuple[int, int]:
+        """Width and height of the small stream: both even, as its format needs."""
+        width = min(_SMALL_WIDTH_PX, self._width)
+        return width // 2 * 2, round(width * self._height / self._width / 2) * 2
+
+    def _refuse_another(self) -> None:
+        """Raise CameraError where the camera of this number is not the one that was set up."""
+        found = list_cameras(self._library)
+        if self._identity and found.get(self._index) != self._identity:
+            there = next((index for index, who in found.items() if who == self._identity), None)
+            raise CameraError(
+                f"{self.name} is another camera: {found.get(self._index, 'none')}, not {self._identity}",
+                "check the ribbon cables; if you changed it on purpose, set camera.identity"
+                if there is None
+                else f'it is number {there} now: set camera.device = "{there}"',
+            )
+
     def _start(self) -> Any:  # noqa: ANN401 - picamera2 ships no types
+        self._refuse_another()
         try:
             camera = self._library.Picamera2(self._index)
         except IndexError as e:
@@ -97,7 +154,13 @@ class Picamera2Camera:
         try:
             configuration = camera.create_video_configuration(
                 main={"size": (self._width, self._height), "format": _FORMAT},
-                controls={"FrameRate": self._fps},
+                lores={"size": self._small, "format": _SMALL},
+                controls={
+                    "FrameRate": self._fps,
+                    "AeExposureMode": _SHORT_EXPOSURES,
+                    "AeMeteringMode": _CENTRE_WEIGHTED,
+                    "AwbMode": _AWB_AUTO,
+                },
                 queue=False,  # never hand out a frame that waited: an old one is worth nothing at a door
             )
             camera.configure(configuration)
@@ -109,3 +172,17 @@ class Picamera2Camera:
                 "choose a size and rate that `rpicam-hello --list-cameras` offers",
             ) from e
         return camera
+
+
+def list_cameras(library: Any = None) -> dict[int, str]:  # noqa: ANN401 - picamera2 ships no types
+    """Number -> model and place of each camera libcamera knows; empty without picamera2."""
+    if library is None:
+        try:
+            library = importlib.import_module("picamera2")
+        except ImportError:
+            return {}
+    known = library.Picamera2.global_camera_info()
+    return {
+        int(at.get("Num", number)): f"{at.get('Model', '?')} @ {at.get('Id', '?')}"
+        for number, at in enumerate(known)
+    }

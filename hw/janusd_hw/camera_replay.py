@@ -116,8 +116,10 @@ class ReplayCamera:
             yield from self._video()
 
     def _arrivals(self) -> Iterator[Image]:
+        """Each new picture; while none comes, the last one as a sensor sees it: never twice the same."""
         shown: set[tuple[str, int]] = set()
         image: Image = np.zeros((*_DARK_SIZE_PX, 3), np.uint8)
+        rng = np.random.default_rng(0)
         while True:  # `frames` paces this, and stops asking once closed
             arrived = [(_mtime_ns(p), p) for p in self._pictures()]
             for mtime_ns, picture in arrived:
@@ -125,7 +127,7 @@ class ReplayCamera:
                     shown.add((picture.name, mtime_ns))
                     image = self._read(picture)
                     yield image
-            yield image
+            yield _noisy(image, rng) if shown else image
 
     def _pictures(self) -> list[Path]:
         found = (
@@ -172,6 +174,14 @@ class ReplayCamera:
         if not video.isOpened():
             raise CameraError(f"{self._path} is no video that OpenCV can play", "use a folder of pictures")
         return video
+
+
+def _noisy(image: Image, rng: np.random.Generator) -> Image:
+    """The picture with a sensor's noise, two levels strong."""
+    few = rng.normal(0.0, 2.0, 4099).astype(np.int16)  # a prime: repeated, it lines up with no row
+    noise = np.resize(few, image.size).reshape(image.shape)
+    noisy: Image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    return noisy
 
 
 def _mtime_ns(path: Path) -> int:

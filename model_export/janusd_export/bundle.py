@@ -50,6 +50,7 @@ def release(folder: Path, key_file: Path, out: Path | None = None) -> Release:
     _refuse_unfit(folder, found)
     wanted = [layout.MANIFEST_FILE, found.manifest.encoder.file, CARD]
     wanted += [name for name in OPTIONAL if (folder / name).exists()]
+    wanted += sorted(path.name for path in folder.glob("*_edgetpu.tflite"))
     files = {name: _read(folder / name) for name in wanted}
     public = public_bytes(key)
     try:

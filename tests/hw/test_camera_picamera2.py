@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from janusd.core.types import Box
 from janusd.errors import CameraError
 from janusd.ports import Camera
-from janusd_hw.camera_picamera2 import Picamera2Camera
+from janusd_hw.camera_picamera2 import Picamera2Camera, list_cameras
 from janusd_hw.clock import SystemClock
 
 
@@ -26,9 +27,13 @@ class FakeRequest:
         self.is_released = False
 
     def make_array(self, name: str) -> np.ndarray:
-        assert name == "main"
         assert not self.is_released
-        return self.buffer
+        if name == "main":
+            return self.buffer
+        assert name == "lores"  # three planes below each other, with lines longer than the picture is wide
+        planes = np.full((6, 64), 255, np.uint8)
+        planes[:4, :6] = np.arange(24).reshape(4, 6)
+        return planes
 
     def get_metadata(self) -> dict[str, Any]:
         assert not self.is_released
@@ -46,6 +51,7 @@ class FakePicamera2:
     made: list[FakePicamera2] = []  # noqa: RUF012 - the fixture empties it
     refuse: dict[str, Exception] = {}  # noqa: RUF012 - likewise
     stamps = True
+    sensor = "imx708"
 
     def __init__(self, index: int) -> None:
         if index >= self.cameras:
@@ -54,6 +60,13 @@ class FakePicamera2:
         self.calls: list[Any] = [("open", index)]
         self.requests: list[FakeRequest] = []
         FakePicamera2.made.append(self)
+
+    @classmethod
+    def global_camera_info(cls) -> list[dict[str, Any]]:
+        return [{"Num": n, "Model": cls.sensor, "Id": f"/base/i2c@{n}"} for n in range(cls.cameras)]
+
+    def set_controls(self, controls: dict[str, Any]) -> None:
+        self.calls.append(("controls", controls))
 
     def _maybe_refuse(self, call: str) -> None:
         if call in self.refuse:
@@ -106,7 +119,8 @@ def test_it_asks_for_the_format_whose_arrays_are_rgb(library: type[FakePicamera2
             "configure",
             {
                 "main": {"size": (1280, 720), "format": "BGR888"},
-                "controls": {"FrameRate": 25},
+                "lores": {"size": (320, 180), "format": "YUV420"},
+                "controls": {"FrameRate": 25, "AeExposureMode": 1, "AeMeteringMode": 0, "AwbMode": 0},
                 "queue": False,
             },
         ),
@@ -114,6 +128,36 @@ def test_it_asks_for_the_format_whose_arrays_are_rgb(library: type[FakePicamera2
     ]
     assert frame.image[0, 0].tolist() == [200, 100, 0]
     assert camera.name == "picamera2 0"
+
+
+def test_the_small_streams_first_plane_is_the_luma_of_the_gate(library: type[FakePicamera2]) -> None:
+    frame = next(Picamera2Camera(width=6, height=4).frames())
+    assert frame.luma is not None
+    assert frame.luma.tolist() == np.arange(24).reshape(4, 6).tolist()  # without the padding of its lines
+
+
+def test_a_dark_face_is_exposed_for_and_forgotten_when_it_has_gone(library: type[FakePicamera2]) -> None:
+    camera = Picamera2Camera()
+    frames = camera.frames()
+    next(frames)  # green is 100 in all its pictures: a face a little too dark
+    camera.meter(Box(0, 0, 6, 4))
+    next(frames)
+    assert library.made[0].calls[-1] == ("controls", {"ExposureValue": pytest.approx(0.5, abs=0.05)})
+    for _ in range(120):
+        next(frames)
+    assert library.made[0].calls[-1] == ("controls", {"ExposureValue": 0.0})
+
+
+def test_another_camera_than_the_one_set_up_is_refused(library: type[FakePicamera2]) -> None:
+    right = "imx708 @ /base/i2c@0"
+    assert list_cameras() == {0: right}
+    assert next(Picamera2Camera(identity=right).frames()).sequence == 0
+    library.cameras = 2
+    with pytest.raises(CameraError, match=r"is another camera.*it is number 0 now: set camera.device"):
+        next(Picamera2Camera(1, identity=right).frames())
+    library.sensor = "ov5647"
+    with pytest.raises(CameraError, match=r"ov5647.*not imx708.*set camera\.identity"):
+        next(Picamera2Camera(identity=right).frames())
 
 
 def test_frames_are_copies_and_their_buffers_go_back(library: type[FakePicamera2]) -> None:

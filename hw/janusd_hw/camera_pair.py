@@ -1,0 +1,113 @@
+"""Two cameras that look at the same place: one in colour, one without an infrared filter beside an IR lamp.
+
+Each colour frame carries what the other one saw at the same moment. Paper and glass do not look in near
+infrared as they do in colour: what that says of a face is for attack detection. The lamp burns all the time;
+it is not switched from here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from janusd.core.types import Box, Frame
+from janusd.errors import CameraError
+from janusd.ports import Camera, Meter
+
+TOLERANCE_S = 0.04
+"""A face that walks moves by some 5 cm in this time; two cameras of 25 frames a second always reach it."""
+_KEPT = 16
+_ALONE_S = 1.5
+"""For so long colour frames may come without a partner."""
+_END_S = 0.3
+
+
+class PairCamera:
+    """A `Camera` whose frames hold `nir`. Frames without a partner are left out."""
+
+    def __init__(self, colour: Camera, infrared: Camera, *, tolerance_s: float = TOLERANCE_S) -> None:
+        """Both must give capture times of one clock."""
+        self._colour, self._infrared, self._tolerance_s = colour, infrared, tolerance_s
+        self._news = threading.Condition()
+        """Guards both below."""
+        self._seen: deque[Frame] = deque(maxlen=_KEPT)
+        self._failure: CameraError | None = None
+        self._is_closed = False
+
+    @property
+    def name(self) -> str:
+        """For example "picamera2 0 with picamera2 1"."""
+        return f"{self._colour.name} with {self._infrared.name}"
+
+    def frames(self) -> Iterator[Frame]:
+        """Colour frames, each with its partner.
+
+        Raises CameraError when either camera fails, or no frame had a partner for too long.
+        """
+        if self._is_closed:
+            return
+        thread = threading.Thread(target=self._take, name="infrared", daemon=True)
+        thread.start()
+        paired_s: float | None = None
+        try:
+            for frame in self._colour.frames():
+                paired_s = frame.captured_s if paired_s is None else paired_s
+                partner = self._partner(frame.captured_s)
+                if partner is not None:
+                    paired_s = frame.captured_s
+                    grey = partner.image[:, :, 1:2]  # a sensor without filter says the same in all channels
+                    yield replace(frame, nir=np.repeat(grey, 3, axis=2))
+                elif frame.captured_s - paired_s > _ALONE_S and not self._is_closed:
+                    raise CameraError(
+                        f"the infrared camera {self._infrared.name} gives no frame of the same moment",
+                        "give both the same camera.fps; check its cable",
+                    )
+        finally:
+            self.close()
+            thread.join(_END_S)
+
+    def meter(self, box_px: Box) -> None:
+        """Let the colour camera expose for this part, where it can."""
+        if isinstance(self._colour, Meter):
+            self._colour.meter(box_px)
+
+    def close(self) -> None:
+        """End a running `frames`. May be called twice, from any thread."""
+        self._is_closed = True
+        self._colour.close()
+        self._infrared.close()
+        with self._news:
+            self._news.notify_all()
+
+    def _take(self) -> None:
+        try:
+            for frame in self._infrared.frames():
+                with self._news:
+                    self._seen.append(frame)
+                    self._news.notify_all()
+        except CameraError as error:
+            with self._news:
+                self._failure = error
+                self._news.notify_all()
+
+    def _partner(self, at_s: float) -> Frame | None:
+        """The infrared frame nearest in time, waited for as long as it may still come."""
+
+        def is_known() -> bool:
+            has_later = bool(self._seen) and self._seen[-1].captured_s >= at_s
+            return has_later or self._failure is not None or self._is_closed
+
+        with self._news:
+            self._news.wait_for(is_known, self._tolerance_s)
+            if self._failure is not None:
+                raise self._failure
+            near = [frame for frame in self._seen if abs(frame.captured_s - at_s) <= self._tolerance_s]
+            nearest = min(near, key=lambda frame: abs(frame.captured_s - at_s), default=None)
+            if nearest is not None:  # each says something once: shown twice it would look frozen
+                while self._seen.popleft() is not nearest:
+                    pass
+        return nearest

@@ -1,0 +1,110 @@
+"""Two cameras as one: frames that belong together, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from janusd.core.types import Box, Frame
+from janusd.errors import CameraError
+from janusd.ports import Camera
+from janusd_hw.camera_fake import FakeCamera
+from janusd_hw.camera_pair import TOLERANCE_S, PairCamera
+from janusd_hw.camera_watch import CameraWatch
+
+
+class Stamped(FakeCamera):
+    """A camera that gives frames of these times, at once."""
+
+    def __init__(self, *times_s: float) -> None:
+        super().__init__()
+        self.times_s = times_s
+
+    def frames(self) -> Iterator[Frame]:
+        for sequence, at_s in enumerate(self.times_s):
+            time.sleep(0.002)
+            yield Frame(np.full((4, 4, 3), sequence, np.uint8), at_s, sequence)
+        while not self._closed.wait(0.01):
+            pass
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[PairCamera, FakeCamera, FakeCamera]]:
+    colour, infrared = FakeCamera(), FakeCamera()
+    yield PairCamera(colour, infrared), colour, infrared
+    colour.close()
+    infrared.close()
+
+
+def partners(colour: tuple[float, ...], infrared: tuple[float, ...]) -> list[tuple[int, int]]:
+    one = Stamped(*colour)
+    one.frames = lambda: iter(list(_first(Stamped(*colour), len(colour))))  # type: ignore[method-assign]  # ends
+    found = []
+    for frame in PairCamera(one, Stamped(*infrared)).frames():
+        assert frame.nir is not None
+        found.append((frame.sequence, int(frame.nir[0, 0, 0])))
+    return found
+
+
+def _first(camera: Stamped, count: int) -> Iterator[Frame]:
+    frames = camera.frames()
+    return (next(frames) for _ in range(count))
+
+
+def test_frames_of_the_same_moment_are_paired_and_others_left_out() -> None:
+    assert partners((1.00, 1.07, 1.14), (1.01, 1.06, 1.30)) == [(0, 0), (1, 1)]
+
+
+def test_each_infrared_frame_is_shown_once() -> None:
+    assert partners((1.00, 1.01, 1.02), (1.01, 1.05)) == [(0, 0), (2, 1)]
+
+
+def test_a_live_pair_gives_frames_within_the_tolerance(
+    pair: tuple[PairCamera, FakeCamera, FakeCamera],
+) -> None:
+    camera: Camera = pair[0]
+    frames = camera.frames()
+    for _ in range(5):
+        frame = next(frames)
+        assert frame.nir is not None
+        assert frame.nir.shape == frame.image.shape
+    assert camera.name == "fake with fake"
+    pair[0].meter(Box(1, 2, 3, 4))
+    assert pair[1].metered
+    camera.close()
+    assert list(frames) == []
+    assert TOLERANCE_S < 0.05
+
+
+def test_an_infrared_camera_that_fails_ends_the_pair(
+    pair: tuple[PairCamera, FakeCamera, FakeCamera],
+) -> None:
+    frames = pair[0].frames()
+    next(frames)
+    pair[2].mood = "unplugged"
+    with pytest.raises(CameraError, match="is gone"):
+        list(frames)
+    assert not pair[1].is_open
+
+
+def test_an_infrared_camera_that_goes_silent_is_told(pair: tuple[PairCamera, FakeCamera, FakeCamera]) -> None:
+    frames = pair[0].frames()
+    next(frames)
+    pair[2].mood, silent_s = "silent", time.monotonic()
+    with pytest.raises(CameraError, match="infrared camera fake gives no frame of the same moment"):
+        list(frames)
+    assert time.monotonic() - silent_s < 3
+
+
+def test_a_frozen_infrared_camera_is_seen_by_the_watch(
+    pair: tuple[PairCamera, FakeCamera, FakeCamera],
+) -> None:
+    frames = CameraWatch(lambda: pair[0], fps=30).open().frames()
+    next(frames)
+    next(frames)
+    pair[2].mood = "frozen"
+    with pytest.raises(CameraError, match="the same picture again"):
+        list(frames)
