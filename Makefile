@@ -27,9 +27,12 @@ test: $(READY) ## unit, property and replay tests, with coverage (a few minutes)
 	$(BIN)/pytest --cov --cov-report= tests
 	@$(BIN)/coverage report --fail-under=90 --format=total | sed 's/^/coverage of janusd, per cent: /'
 
-torture: $(READY) ## 10,000 power cuts, a fault at every write, a kill at every step; prints what was harmed (an hour)
-	@JANUS_TORTURE=10000 $(BIN)/pytest -q -s tests/vault/test_vault_powercuts.py tests/vault/test_vault_keeper.py \
-		-m slow | $(BIN)/python tests/support/torture.py
+torture: $(READY) ## power cuts, failing disks, kills, crowds, tampering, a million messages; prints what was harmed (an hour)
+	@JANUS_TORTURE=1 $(BIN)/pytest -q -m slow tests/vault/test_vault_keeper.py tests/vault/test_vault_upgrade.py
+	@PYTHONPATH=tests $(BIN)/python -m torture
+
+torture-short: $(READY) ## a little of all that (about three minutes)
+	@PYTHONPATH=tests $(BIN)/python -m torture --short
 
 check: $(READY) lint test ## exactly what CI runs first: lint, types, contracts, tests
 
@@ -46,8 +49,17 @@ bench: $(READY) ## frame to decision, stage by stage, on this machine
 	@$(BIN)/python -m janusd.demo.bench
 
 bench-latch: $(READY) ## kill and hang janusd and janus-latchd in mid-pulse: time to locked, memory, start
-	@$(BIN)/pytest -q -rP tests/latchd/test_size.py tests/latchd/test_kernel.py tests/latchd/test_process.py \
-		-k "size or kernel or dies_or_hangs"
+	@JANUS_RESTARTS=100 $(BIN)/pytest -q -rP tests/latchd/test_size.py tests/latchd/test_kernel.py \
+		tests/latchd/test_process.py tests/latchd/test_restarts.py -k "size or kernel or dies_or_hangs or restarts"
+
+deb: $(READY) ## a Debian package that installs without a network, in build/deb (DEB_PYTHON=3.13 DEB_ARCH=amd64)
+	@bash systemd/deb/build.sh $(BIN)/python build/deb
+
+rig: deb ## our package in a machine of its own: real systemd, GPIO and camera of a simulated board (root, minutes)
+	@$(BIN)/python tests/system/rig.py build/deb/janusd.deb build/rig
+
+rig-kernel: ## build the rig's kernel, for machines without $$JANUS_RIG (17 minutes of a processor)
+	@bash tests/system/kernel.sh build/rig/kernel
 
 test-tflite-runtime: ## our models under the older tflite-runtime, beside ai-edge-litert (Python 3.11)
 	@bash tests/setup.sh python3.11 .venv-tflite-runtime tflite-runtime
@@ -57,7 +69,8 @@ setup-export: ## make .venv-export: torch and friends, to train and compile netw
 	@bash tests/setup.sh "$(PYTHON)" .venv-export export
 
 test-export: setup-export ## the whole model pipeline on tiny networks, with torch
-	.venv-export/bin/pytest -p no:anyio tests/export  # anyio's plugin, there for others, warns about pytest
+	@# anyio's plugin, there for others, warns about pytest
+	.venv-export/bin/pytest -p no:anyio tests/export
 
 lock: ## resolve constraints.txt anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
@@ -67,5 +80,5 @@ lock: ## resolve constraints.txt anew (needs uv)
 clean: ## remove what was made here, the virtual environments too
 	rm -rf .venv .venv-export .venv-tflite-runtime .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
 
-.PHONY: help setup demo test torture check lint format bench bench-latch test-tflite-runtime test-export setup-export lock clean
+.PHONY: help setup demo test torture torture-short check lint format bench bench-latch test-tflite-runtime test-export setup-export lock clean
 .DEFAULT_GOAL := help

@@ -20,13 +20,15 @@ from janusd_hw.fake_gpiod import FakeChip
 from janusd_hw.latch_remote import RemoteLatch, pack_ask
 from janusd_hw.latchd.wire import Ask
 
-RELAY, REX, CONTACT, TAMPER, PIR, SECOND = 17, 27, 22, 23, 24, 18
+RELAY, REX, CONTACT, TAMPER, PIR, SECOND, LAMP, BUZZER = 17, 27, 22, 23, 24, 18, 12, 26
 DOOR = f"""\
 relay = {RELAY}
 rex = {{ line = {REX}, debounce_s = 0.02 }}
 contact = {{ line = {CONTACT}, debounce_s = 0.02 }}
 tamper = {{ line = {TAMPER}, debounce_s = 0.02 }}
 triggers = {{ pir = {{ line = {PIR}, debounce_s = 0.005 }} }}
+led_status = {LAMP}
+buzzer = {BUZZER}
 hold_max_s = 20
 heartbeat_s = 5
 """

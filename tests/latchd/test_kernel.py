@@ -1,7 +1,7 @@
 """janus-latchd on real GPIO lines: libgpiod, the kernel's gpio-sim, in a kernel of its own (User Mode Linux).
 
-It needs a kernel and its modules in the folder $JANUS_RIG or ../shared/rig; without them it is skipped.
- The kernel sees this machine's files read-only. gpio-sim with `persist=1` keeps a dead owner's
+It needs a kernel and its modules in the folder $JANUS_RIG, or those of `make rig-kernel`; without them it is
+skipped. The kernel sees this machine's files read-only. gpio-sim with `persist=1` keeps a dead owner's
 level, as Raspberry Pi kernels do. Not proven: a real pin, a relay, the time electricity takes.
 """
 
@@ -21,8 +21,8 @@ import pytest
 from latch_kit import show
 
 ROOT = Path(__file__).parents[2]
-RIG = Path(os.environ.get("JANUS_RIG", ROOT.parent / "shared" / "rig"))
-KERNEL, MODULES = RIG / "linux.uml.xz", RIG / "uml-modules-6.12.107.tar.xz"
+RIG = Path(os.environ.get("JANUS_RIG", ROOT / "build" / "rig" / "kernel"))
+KERNEL, MODULES = RIG / "linux.uml.xz", next(RIG.glob("uml-modules-*.tar.xz"), RIG / "none")
 COMMAND_LINE = [
     "mem=256M",
     "root=/dev/root",

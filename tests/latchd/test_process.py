@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 from latch_kit import (
+    BUZZER,
     CONTACT,
     DOOR,
+    LAMP,
     PIR,
     RELAY,
     REX,
@@ -32,7 +34,9 @@ from latch_kit import (
 )
 
 from janusd.errors import LatchError
+from janusd.ports import Sign
 from janusd_hw.fake_gpiod import After
+from janusd_hw.indicator_latchd import LatchdIndicator
 from janusd_hw.latch_remote import LatchNews, RemoteLatch, pack_ask
 from janusd_hw.latchd.wire import Ask
 
@@ -119,6 +123,24 @@ def test_contact_tamper_and_triggers_are_told(rig: Rig) -> None:
     rig.chip.pull(TAMPER, 0)
     until(lambda: not latch.fault)
     latch.close()
+
+
+def test_a_client_lights_a_lamp_for_a_while_and_never_beyond_its_own_end(rig: Rig) -> None:
+    latch = rig.latch()
+    indicator = LatchdIndicator(latch.indicate)
+    indicator.show(Sign.LOOK, "look here")
+    until(lambda: rig.chip.level(LAMP) == 1)
+    indicator.show(Sign.SHUT, "")
+    until(lambda: (rig.chip.level(LAMP), rig.chip.level(BUZZER)) == (0, 1))
+    until(lambda: rig.chip.level(BUZZER) == 0)
+    latch.indicate("led_alarm", 5)  # this door has none
+    latch.indicate("relay", 5)
+    latch.indicate("led_status", 20)
+    until(lambda: rig.chip.level(LAMP) == 1)
+    assert not latch.fault
+    assert rig.chip.level(RELAY) == 0
+    latch.close()
+    until(lambda: rig.chip.level(LAMP) == 0)
 
 
 @pytest.mark.parametrize("packet", [b"\x01\x03\x01\x00", b"x" * 300, pack_ask(Ask.HELLO, 3, text="front")])

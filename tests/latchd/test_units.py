@@ -5,7 +5,9 @@ from __future__ import annotations
 import configparser
 import inspect
 import re
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,101 @@ def test_the_program_that_locks_afterwards_reads_what_latchd_writes() -> None:
 def test_all_mean_the_same_socket() -> None:
     listens = unit("janus-latchd.socket")["Socket"]["ListenSequentialPacket"]
     assert listens == Settings(()).socket == LatchSection().socket
+
+
+UNITS = [*sorted(path.name for path in SYSTEMD.glob("*.service")), "janus-latchd.socket"]
+needs_analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+
+
+@pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
+def test_no_part_of_the_door_is_in_a_group_that_opens_more_than_it_needs(name: str) -> None:
+    service = unit(name)["Service"]
+    assert "SupplementaryGroups" not in service
+    assert "Group" not in service
+
+
+def test_only_latchd_may_open_a_gpio_chip_and_only_the_binding_the_board_s_key() -> None:
+    text = {name: (SYSTEMD / name).read_text() for name in UNITS}
+    allowed = {name: re.findall(r"^DeviceAllow=(\S+)", text[name], re.MULTILINE) for name in UNITS}
+    assert [name for name in UNITS if "char-gpiochip" in allowed[name]] == ["janus-latchd.service"]
+    assert [name for name in UNITS if "/dev/vcio" in allowed[name]] == ["janus-binding.service"]
+    assert all(unit(name)["Service"]["DevicePolicy"] == "closed" for name in UNITS if allowed[name])
+
+
+def test_a_workbench_gets_its_gpio_by_a_drop_in_that_nobody_installs() -> None:
+    example = (SYSTEMD / "janusd.service.d" / "workbench.conf.example").read_text()
+    assert "#SupplementaryGroups=gpio" in example
+    assert not [line for line in example.splitlines() if line and not line.startswith("#")]
+
+
+def test_a_part_that_failed_too_often_raises_an_alarm_and_is_tried_again() -> None:
+    for name in ("janusd.service", "janus-latchd.service"):
+        assert unit(name)["Unit"]["OnFailure"] == "janus-alarm@%N.service"
+    alarm = (SYSTEMD / "janus-alarm@.service").read_text()
+    assert re.findall(r"^ExecStart=/usr/bin/(\S+)", alarm, re.MULTILINE) == [
+        "systemd-cat", "sleep", "systemctl", "systemctl",
+    ]  # fmt: skip
+    assert unit("janusd.service")["Unit"]["StartLimitBurst"] == "10"
+    assert unit("janus-latchd.service")["Unit"]["StartLimitIntervalSec"] == "0"  # the exit button comes back
+
+
+def test_every_program_of_a_unit_is_one_that_the_package_installs() -> None:
+    recipe = (SYSTEMD / "deb" / "build.sh").read_text()
+    for name in UNITS:
+        for program in re.findall(r"/opt/janus/bin/([a-z-]+)", (SYSTEMD / name).read_text()):
+            assert f"\nprogram {program} " in recipe, f"{name} starts {program}"
+
+
+@pytest.fixture
+def placed(tmp_path: Path) -> Path:
+    """The units with programs that are there: `systemd-analyze verify` wants to see them."""
+    for name in UNITS:
+        text = re.sub(r"/opt/janus/bin/[a-z-]+", "/usr/bin/true", (SYSTEMD / name).read_text())
+        (tmp_path / name.replace("@", "@janusd")).write_text(text)
+    return tmp_path
+
+
+@needs_analyze
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_has_nothing_to_say_about_a_unit(placed: Path, name: str) -> None:
+    command = [
+        "systemd-analyze",
+        "verify",
+        "--recursive-errors=no",
+        str(placed / name.replace("@", "@janusd")),
+    ]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.stdout + said.stderr == ""  # it ends with 0 for an unknown key, and says so
+
+
+@needs_analyze
+@pytest.mark.parametrize(("name", "most"), [("janusd.service", 5), ("janus-latchd.service", 4)])
+def test_a_unit_s_exposure_stays_as_low_as_it_was_brought(placed: Path, name: str, most: int) -> None:
+    """Tenths. janusd reaches 4 with since-257.conf, as the rig's systemd counts it: see docs/adr/0014."""
+    path = placed / name
+    assert is_at_most(most, path)
+    path.write_text(path.read_text().replace("[Service]", "[Service]\nPrivateUsers=yes"))
+    assert is_at_most(4 if name == "janusd.service" else 2, path)
+
+
+def is_at_most(tenths: int, path: Path) -> bool:
+    command = [
+        "systemd-analyze",
+        "security",
+        "--offline=yes",
+        f"--threshold={tenths}",
+        "--no-pager",
+        str(path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stdout.splitlines()[-1])
+    return done.returncode == 0
+
+
+def test_from_systemd_257_on_everybody_keeps_their_number() -> None:
+    assert unit("since-257.conf")["Service"] == {"PrivateUsers": "identity"}
+    for name in ("janusd.service", "janus-latchd.service"):  # the value that would make all peers 65534
+        assert "PrivateUsers" not in unit(name)["Service"]
 
 
 def test_the_program_that_locks_afterwards_shares_nothing_with_latchd() -> None:

@@ -19,7 +19,7 @@ Gpiod: TypeAlias = Any
 _REMEDIES = {
     errno.ENOENT: "see which chips there are: gpiodetect",
     errno.EBUSY: "another process holds it: gpioinfo names it",
-    errno.EACCES: "let group gpio have the chip, see hw/WIRING.md",
+    errno.EACCES: "99-janus.rules of udev lets user janus-latch have the chip; see hw/WIRING.md",
     errno.EINVAL: "the chip has no such line: gpioinfo lists them",
 }
 
@@ -27,16 +27,23 @@ _REMEDIES = {
 class HeldLine:
     """A line of the configuration: held, or with a fault that says why not."""
 
-    def __init__(self, role: str, line: Line, gpiod: Gpiod) -> None:
-        """Nothing is requested yet."""
-        self.role, self.line, self.is_input = role, line, role not in OUTPUTS
-        self.chip = line.chip
-        self.fault = ""
+    def __init__(self, at: int, role: str, line: Line, gpiod: Gpiod) -> None:
+        """Nothing is requested yet; `at` is the number of its door."""
+        self.at, self.role, self.line, self.chip = at, role, line, line.chip
+        self.is_input, self.is_relay = role not in OUTPUTS, role == "relay"
+        self.was: bool | None = None
+        """What an output was set to, or an input was last; None where that is not known."""
+        self.fault, self._gpiod = "", gpiod
         self.request: Any = None
-        self._gpiod = gpiod
 
     def __str__(self) -> str:
         return f"{self.role} ({self.chip} line {self.line.line})"
+
+    def put(self, level: bool) -> bool:
+        """Set an output that is not there already; whether a relay is. No lamp is worth trying on and on."""
+        if self.was is not level:
+            self.was = level if self.drive(level) or not self.is_relay else None
+        return self.was is level
 
     def drive(self, level: bool) -> bool:
         """Set an output, read it back, and give whether it is there; if not, `fault` says why."""
@@ -45,9 +52,8 @@ class HeldLine:
                 self._take(level)
             self.request.set_value(self.line.line, self._gpiod.line.Value(int(level)))
             is_there = bool(self.request.get_value(self.line.line)) is level
-            self.fault = (
-                "" if is_there else f"{self}: set to {level:d} but reads {not level:d}; check the wiring"
-            )
+            wrong = f"{self}: set to {level:d} but reads {not level:d}; check the wiring"
+            self.fault = "" if is_there else wrong
         except (OSError, ValueError) as error:
             self._fail(error)
         return not self.fault
@@ -66,7 +72,7 @@ class HeldLine:
             self._fail(error)
             return []
 
-    def at(self, level: bool) -> str:
+    def at_rest(self, level: bool) -> str:
         """Chip, offset and electrical level, for a program without libgpiod and without latch.toml."""
         return f"{self.chip} {self.request.offsets[0]} {level is not self.line.active_low:d}\n"
 
@@ -91,10 +97,8 @@ class HeldLine:
             debounce_period=timedelta(seconds=line.debounce_s if self.is_input else 0),
             output_value=gpio.Value(int(level)),
         )
-        config = {line.line: settings}
-        self.request = self._gpiod.request_lines(
-            self.chip, consumer=f"janus-latchd {self.role}", config=config
-        )
+        us, config = f"janus-latchd {self.role}", {line.line: settings}
+        self.request = self._gpiod.request_lines(self.chip, consumer=us, config=config)
 
     def _fail(self, error: OSError | ValueError) -> None:
         number = (error.errno or 0) if isinstance(error, OSError) else errno.EINVAL

@@ -43,13 +43,14 @@ class Latchd:
     def __init__(self, settings: Settings, listener: socket.socket, uids: Set[int], gpiod: Gpiod) -> None:
         """Take the lines: all locks that can be had are locked now."""
         self._settings, self._rules, self._listener, self._uids = settings, settings.doors, listener, uids
-        lines = [(at, *line) for at, rules in enumerate(settings.doors) for line in rules.lines.items()]
-        self._lines = [(at, HeldLine(role, line, gpiod)) for at, role, line in lines]
-        self._relays = [line for _, line in self._lines if line.role == "relay"]
-        self._inputs = [(at, line) for at, line in self._lines if line.is_input]
-        self._levels: dict[HeldLine, bool | None] = {}
-        """What outputs were set to and inputs were last; None after a write that failed."""
+        doors = enumerate(settings.doors)
+        lines = [HeldLine(at, *line, gpiod) for at, rules in doors for line in rules.lines.items()]
+        self._relays = [line for line in lines if line.is_relay]
+        self._inputs = [line for line in lines if line.is_input]
+        self._lamps = [line for line in lines if not line.is_input and not line.is_relay]
         self._clients: dict[int, _Client] = {}
+        self._shown: dict[tuple[int, str], float] = {}
+        """Until when a client wants a lamp of its door lit."""
         self._stopping, self._resting = False, ""
         self._look_s = now_s = boottime_s()
         self._doors = tuple(machine.Door(locked_s=now_s) for _ in settings.doors)
@@ -64,25 +65,23 @@ class Latchd:
         signal.signal(signal.SIGINT, self.stop)
         notify("READY=1")
         while not self._stopping:
-            inputs = {held.request.fd: (at, held) for at, held in self._inputs if held.request}
+            inputs = {line.request.fd: line for line in self._inputs if line.request}
             poller = select.poll()
             for fd in (wake, self._listener.fileno(), *self._clients, *inputs):
                 poller.register(fd, select.POLLIN)
-            is_busy = any(door.is_released for door in self._doors) or None in self._levels.values()
+            is_busy = any(door.is_released for door in self._doors) or None in (r.was for r in self._relays)
             for fd, _ in poller.poll(1000 * (STEP_S if is_busy else max(0.0, self._look_s - boottime_s()))):
                 if fd in inputs:
-                    at, line = inputs[fd]
-                    for level in line.level(of_edges=True):
-                        self._sense(at, line, level)
+                    for level in inputs[fd].level(of_edges=True):
+                        self._sense(inputs[fd], level)
                 elif fd in self._clients:
                     self._read(self._clients[fd])
                 elif fd == self._listener.fileno():
                     self._accept()
             self._turn()
         notify("STOPPING=1")
-        for at, line in self._lines:
-            if not line.is_input:
-                line.drive(line.role == "relay" and self._rules[at].rests_energised)
+        for line in self._relays + self._lamps:
+            line.drive(line.is_relay and self._rules[line.at].rests_energised)
             line.let_go()
 
     def stop(self, *_: object) -> None:
@@ -112,53 +111,40 @@ class Latchd:
                 self._tell(at, Tell.DOOR)
 
     def _state(self, at: int) -> tuple[Flag, str]:
-        door = self._doors[at]
-        fault = door.fault or next((line.fault for of, line in self._lines if of == at and line.fault), "")
-        told = (
-            door.is_released,
-            door.is_open,
-            door.is_tampered,
-            door.is_forced,
-            door.is_held_open,
-            bool(fault),
-        )
-        return Flag(sum(flag for flag, is_so in zip(Flag, told, strict=True) if is_so)), fault
+        door, lines = self._doors[at], self._relays + self._lamps + self._inputs
+        fault = door.fault or next((line.fault for line in lines if line.at == at and line.fault), "")
+        alarms = door.is_tampered, door.is_forced, door.is_held_open, bool(fault)
+        pairs = zip(Flag, (door.is_released, door.is_open, *alarms), strict=True)
+        return Flag(sum(flag for flag, is_so in pairs if is_so)), fault
 
     # Lines
 
     def _drive(self) -> None:
         """Bring outputs where they belong: relays that lock come first, and a failure locks."""
         now_s = boottime_s()
-        for at in sorted(range(len(self._doors)), key=lambda at: self._doors[at].is_released):
-            rules, relay = self._rules[at], self._relays[at]
-            others = (door.fault for of, door in enumerate(self._doors) if of != at)
-            must_wait = self._settings.interlock and self._doors[at].is_released
-            fault = next(filter(None, others), "") if must_wait else ""
-            if fault or not self._set(relay, self._doors[at].is_released is not (rules.lock == "fail-safe")):
-                self._put(at, machine.failed(rules, self._doors[at], now_s, fault or relay.fault))
-                self._set(relay, rules.lock == "fail-safe")
-        for at, line in self._lines:
-            if line not in self._relays and not line.is_input:
-                self._set(line, machine.lamps(self._doors[at], now_s)[line.role])
-
-    def _set(self, line: HeldLine, level: bool) -> bool:
-        if self._levels.get(line) is not level:
-            self._levels[line] = level if line.drive(level) or line.role != "relay" else None
-        return self._levels[line] is level
+        for relay in sorted(self._relays, key=lambda relay: self._doors[relay.at].is_released):
+            door, rests = self._doors[relay.at], self._rules[relay.at].lock == "fail-safe"
+            others = (other.fault for other in self._doors if other is not door and self._settings.interlock)
+            fault = next(filter(None, others), "") if door.is_released else ""
+            if fault or not relay.put(door.is_released is not rests):
+                self._put(relay.at, machine.failed(self._rules[relay.at], door, now_s, fault or relay.fault))
+                relay.put(rests)
+        for lamp in self._lamps:
+            is_lit = machine.lamps(self._doors[lamp.at], now_s).get(lamp.role, False)
+            lamp.put(is_lit or now_s < self._shown.get((lamp.at, lamp.role), 0))
 
     def _look(self, now_s: float) -> None:
         """Write and read all lines anew: somebody else may have moved them, or edges were lost."""
         notify("WATCHDOG=1")
-        for at, line in self._lines:
-            if line.is_input:
-                for level in line.level():
-                    self._sense(at, line, level)
-                continue
-            before = self._levels.pop(line, None)
-            if before is not None and self._set(line, before) and line.role == "relay":
-                self._put(at, machine.failed(self._rules[at], self._doors[at], now_s, ""))
-        doors = zip(self._relays, self._rules, strict=True)
-        self._remember("".join(relay.at(rules.rests_energised) for relay, rules in doors if relay.request))
+        for line in self._inputs:
+            for level in line.level():
+                self._sense(line, level)
+        for line in self._relays + self._lamps:
+            before, line.was = line.was, None
+            if before is not None and line.put(before) and line.is_relay:
+                self._put(line.at, machine.failed(self._rules[line.at], self._doors[line.at], now_s, ""))
+        held = [relay for relay in self._relays if relay.request]
+        self._remember("".join(relay.at_rest(self._rules[relay.at].rests_energised) for relay in held))
 
     def _remember(self, resting: str) -> None:
         """Leave for janus-lock-now which lines to set to which levels, whatever becomes of us."""
@@ -171,18 +157,19 @@ class Latchd:
             except OSError as error:
                 log(f"{self._settings.state} cannot be written: {error.strerror}")
 
-    def _sense(self, at: int, line: HeldLine, is_active: bool) -> None:
+    def _sense(self, line: HeldLine, is_active: bool) -> None:
         """Take in the level of an input where it is another than before."""
-        before, now_s, door = self._levels.get(line), boottime_s(), self._doors[at]
-        self._levels[line] = is_active
-        if before is is_active:
+        at, now_s, door = line.at, boottime_s(), self._doors[line.at]
+        before, line.was = line.was, is_active
+        lasts = is_active and line.role.startswith("trigger ")  # told again at each look: still there
+        if before is is_active and not lasts:
             return
         if line.role == "contact":
             self._put(at, machine.opened(door, now_s, not is_active))
         elif line.role == "tamper":
             self._put(at, machine.tampered(door, now_s, is_active))
         elif is_active and line.role != "rex":
-            self._tell(at, Tell.TRIGGER, text=line.role.removeprefix("trigger "))
+            self._tell(at, Tell.LASTS if before else Tell.TRIGGER, text=line.role.removeprefix("trigger "))
         elif is_active and before is not None:  # a button that is held down while we start is not pressed
             self._doors, why = machine.exit_pressed(self._settings, self._doors, at, now_s)
             self._drive()
@@ -197,16 +184,15 @@ class Latchd:
         try:
             sock, _ = self._listener.accept()
         except OSError as error:  # gone again, or no descriptor left
-            log(f"nobody could connect: {error}")
-            return
+            return log(f"nobody could connect: {error}")
         # The kernel's word, from when it connected.
         pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         if uid not in self._uids or len(self._clients) >= MOST_CLIENTS:
-            log(f"hung up on process {pid} of user {uid}")
             sock.close()
-            return
+            return log(f"hung up on process {pid} of user {uid}")
         sock.setblocking(False)
         self._clients[sock.fileno()] = _Client(sock, boottime_s())
+        return None
 
     def _read(self, client: _Client) -> None:
         """Take one packet of a client. Whatever is wrong with it ends the connection and its release."""
@@ -242,17 +228,18 @@ class Latchd:
         elif ask is Ask.LOCK:
             self._put(at, machine.lock(self._rules[at], self._doors[at], now_s))
             self._drive()
+        elif ask is Ask.INDICATE and any((lamp.at, lamp.role) == (at, text) for lamp in self._lamps):
+            self._shown[at, text] = now_s + hold_s
         self._tell(at, Tell.REFUSED if why else Tell.DOOR, number, why)
         return ""
 
     def _tell(self, at: int, tell: Tell, number: int = 0, text: str = "") -> None:
         flags, fault = self._state(at)
-        for client in tuple(self._clients.values()):
-            if client.door == at:
-                try:
-                    client.sock.send(pack_tell(tell, number, flags, boottime_s(), text or fault))
-                except OSError as error:  # one that does not read what it is told is as good as dead
-                    self._drop(client, f"does not listen: {error}")
+        for client in [client for client in self._clients.values() if client.door == at]:
+            try:
+                client.sock.send(pack_tell(tell, number, flags, boottime_s(), text or fault))
+            except OSError as error:  # one that does not read what it is told is as good as dead
+                self._drop(client, f"does not listen: {error}")
 
     def _drop(self, client: _Client, why: str) -> None:
         if self._clients.pop(client.sock.fileno(), None) is not None:
@@ -261,6 +248,9 @@ class Latchd:
             if client.door >= 0:
                 rules, door = self._rules[client.door], self._doors[client.door]
                 self._put(client.door, machine.leave(rules, door, boottime_s()))
+                self._shown = {
+                    lamp: until_s for lamp, until_s in self._shown.items() if lamp[0] != client.door
+                }
                 self._drive()
 
 

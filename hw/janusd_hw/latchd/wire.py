@@ -5,12 +5,15 @@ A Unix socket of type SOCK_SEQPACKET: one packet is one message, whole or not at
     to latchd    0  u8   version, 1           from latchd   0  u8   version, 1
                  1  u8   an `Ask`                           1  u8   a `Tell`
                  2  u16  number, 1 or more                  2  u16  number of the request it answers, or 0
-                 4  u32  RELEASE: milliseconds; else 0      4  u32  `Flag`s: the door as it is now
-                 8  text, at most 32 bytes: the door        8  u64  microseconds on CLOCK_BOOTTIME
-                    (HELLO), the reason (RELEASE)          16  text, at most 240 bytes: which trigger, why not
+                 4  u32  milliseconds (RELEASE,             4  u32  `Flag`s: the door as it is now
+                         INDICATE), else 0                  8  u64  microseconds on CLOCK_BOOTTIME
+                 8  text, at most 32 bytes: the door       16  text, at most 240 bytes: which trigger, why not
+                    (HELLO), the reason (RELEASE),
+                    the lamp (INDICATE)
 
 A client says HELLO within a second and then something at least every `heartbeat_s`. Each request is answered
-by one DOOR or REFUSED with its number; changes of the door and triggers are told with the number 0.
+by one DOOR or REFUSED with its number; changes of the door and triggers are told with the number 0, a
+trigger that lasts again and again.
 
 Trust boundary: the kernel told which user the peer was when it connected; nothing else is believed. A packet
 that is not exactly a request raises ValueError: latchd then ends what that peer released, and hangs up.
@@ -33,6 +36,8 @@ class Ask(IntEnum):
     BEAT = 2
     RELEASE = 3
     LOCK = 4
+    INDICATE = 5
+    """Light a lamp or sound the buzzer for so long at most; one that the door does not have is nothing."""
 
 
 class Tell(IntEnum):
@@ -41,6 +46,8 @@ class Tell(IntEnum):
     DOOR = 1
     REFUSED = 2
     TRIGGER = 3
+    LASTS = 4
+    """A trigger that was told is active still."""
 
 
 class Flag(IntFlag):
@@ -60,8 +67,9 @@ def unpack_ask(packet: bytes) -> tuple[Ask, int, float, str]:
         raise ValueError(f"a request of {len(packet)} bytes")
     version, kind, number, hold_ms = ASK.unpack_from(packet)
     ask, text = Ask(kind), packet[ASK.size :].decode("ascii")
-    may, must = ask in (Ask.HELLO, Ask.RELEASE), ask is Ask.HELLO
-    if version != VERSION or not number or (hold_ms > 0) is not (ask is Ask.RELEASE):
+    must, takes_time = ask in (Ask.HELLO, Ask.INDICATE), ask in (Ask.RELEASE, Ask.INDICATE)
+    may = must or ask is Ask.RELEASE
+    if version != VERSION or not number or (hold_ms > 0) is not takes_time:
         raise ValueError(f"version {version}, number {number}, {hold_ms} ms to {ask.name}")
     if not (text.isprintable() and must <= bool(text) <= may):
         raise ValueError(f"a text that is not one of {ask.name}")
