@@ -11,17 +11,21 @@ import binascii
 from collections.abc import Callable
 from typing import Protocol
 
+from janusd.core.terms import describe
 from janusd.door import Person, VaultStatus
 from janusd.errors import EnrolmentRefused
 from janusd.vault.keeper import Keeper
 from janusd.vault.parcel import Identity, pack, unpack
+from janusd.vault.people import person_of
 
 
 class Note(Protocol):
     """Writes a line to the door log."""
 
-    def __call__(self, kind: str, reason: str = "", *, name: str = "", note: str = "") -> None:
-        """The kind of event, and what is to be said of it."""
+    def __call__(
+        self, kind: str, reason: str = "", *, person_id: str = "", name: str = "", note: str = ""
+    ) -> object:
+        """The kind of event, whom it concerns, and what is to be said of it."""
         ...
 
 
@@ -96,4 +100,6 @@ class VaultCaretaker:
         self._refresh()
         for person in stored:
             self._note("enrolled", name=person.name, note=f"from the door {opened.signed_by[:16]}")
-        return [Person(person.name, person.enrolled_at, person.samples, person.hours) for person in stored]
+            rules = describe(person.hours, person.terms)
+            self._note("rules", person_id=person.person_id, name=person.name, note=rules)
+        return [person_of(person) for person in stored]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from janusd.config import Config
+from janusd.config import Config, zone_of
 from janusd.core import manifest
+from janusd.core.attack import Asks, Level
 from janusd.core.gallery import Gallery, Template
 from janusd.core.limiter import Budget
 from janusd.core.policy import Policy
+from janusd.core.schedule import Holidays
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,15 @@ class Rules:
             agree=config.decision.agree,
             window=config.decision.window,
             window_s=config.decision.window_s,
+            level=Level(config.attack.level),
+            challenge=Asks(config.attack.challenge),
             hold_s=config.latch.hold_s,
             budget=Budget(failures=config.decision.failures, lockout_s=config.decision.lockout_s),
+            zone=zone_of(config.rules),
+            holidays=Holidays.parse(config.holidays.dates),
+            two_people=config.rules.two_people,
+            two_people_s=config.rules.two_people_s,
+            second_s=config.rules.second_s,
         )
         return cls(gallery, policy, promise, point)
 

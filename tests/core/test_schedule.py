@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janusd.core.schedule import DAYS, Schedule
+from janusd.core.schedule import DAYS, NO_HOLIDAYS, Holidays, Schedule
 
 MONDAY = datetime(2026, 6, 1)
 
@@ -78,3 +78,52 @@ def test_hours_follow_the_clock_on_the_wall_when_summer_time_begins_and_ends(
 ) -> None:
     schedule = Schedule.parse("sun 02:30-03:30")
     assert schedule.allows(utc.astimezone(ZoneInfo("Europe/Berlin"))) is open_
+
+
+CHRISTMAS = Holidays.parse(["12-25", "2026-06-02"])
+
+
+@pytest.mark.parametrize(
+    ("hours", "when", "allowed"),
+    [
+        ("", datetime(2026, 12, 25, 9), True),  # no hours at all: welcome on holidays too
+        ("fri 08:00-18:00", datetime(2026, 12, 25, 9), False),
+        ("fri 08:00-18:00", datetime(2026, 12, 18, 9), True),
+        ("fri 08:00-18:00, hol 10:00-12:00", datetime(2026, 12, 25, 11), True),
+        ("hol 10:00-12:00", datetime(2031, 12, 25, 11), True),  # each year
+        ("hol 10:00-12:00", datetime(2026, 12, 18, 11), False),
+        ("mon-sun 00:00-24:00", datetime(2026, 6, 2, 9), False),  # one day of one year
+        ("mon-sun 00:00-24:00", datetime(2027, 6, 2, 9), True),
+        ("thu 22:00-06:00", datetime(2026, 12, 25, 5), True),  # the night before began on a Thursday
+        ("fri 22:00-06:00", datetime(2026, 12, 26, 5), False),  # and that one on the holiday
+        ("hol 22:00-06:00", datetime(2026, 12, 26, 5), True),
+    ],
+)
+def test_on_a_holiday_only_hours_for_holidays_count(hours: str, when: datetime, allowed: bool) -> None:
+    assert Schedule.parse(hours).allows(when, CHRISTMAS) is allowed
+
+
+@given(st.datetimes(), st.sampled_from(["mon-fri 08:00-18:00", "sat 20:00-04:00", "mon-sun 00:00-24:00"]))
+def test_holidays_take_away_and_hours_for_them_give_back(when: datetime, hours: str) -> None:
+    every_day = Holidays(yearly=frozenset((month, day) for month in range(1, 13) for day in range(1, 32)))
+    schedule = Schedule.parse(hours)
+    if when.year > 1 or when.month > 1 or when.day > 1:  # before the calendar's first day there is no holiday
+        assert not schedule.allows(when, every_day)
+        assert Schedule.parse(f"{hours}, hol 00:00-24:00").allows(when, every_day)
+    assert schedule.allows(when, NO_HOLIDAYS) == schedule.allows(when)
+
+
+@pytest.mark.parametrize("text", ["christmas", "2026-02-30", "13-01", "12-32", ""])
+def test_holidays_that_are_no_days_are_named(text: str) -> None:
+    with pytest.raises(ValueError, match="is no day"):
+        Holidays.parse([text])
+
+
+def test_a_leap_day_may_be_a_holiday() -> None:
+    assert datetime(2028, 2, 29).date() in Holidays.parse(["02-29"])
+
+
+@pytest.mark.parametrize("text", ["hol-mon 08:00-09:00", "mon-hol 08:00-09:00"])
+def test_holidays_stand_alone_in_hours(text: str) -> None:
+    with pytest.raises(ValueError, match="no such day 'hol'"):
+        Schedule.parse(text)

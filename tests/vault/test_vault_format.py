@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import aead
 from hypothesis import given
 from hypothesis import strategies as st
 
+from janusd.core.terms import ALWAYS, Role, Second, Terms
 from janusd.errors import InstallerError, VaultDamaged
 from janusd.vault import format as sealed
 from janusd.vault.format import Algorithm, Place, Record
@@ -22,21 +25,37 @@ both = pytest.mark.parametrize(
     "algorithm", [pytest.param(Algorithm.AES_256_GCM_SIV, marks=here), Algorithm.AES_256_GCM]
 )
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
+terms = st.sampled_from(
+    [
+        ALWAYS,
+        Terms(Role.OWNER, is_suspended=True),
+        Terms(Role.GUEST, valid_until=datetime(2026, 12, 24, 18, tzinfo=UTC), needs_two=True),
+        Terms(valid_from=datetime(2026, 1, 1, tzinfo=UTC), second=Second.CODE, code="3-1-4-2"),
+        Terms(second=Second.CONFIRM),
+    ]
+)
 records = st.builds(
-    lambda name, hours, at, shape, seed: Record(
-        name, hours, at, np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    lambda name, hours, at, shape, guards, seed, terms: Record(
+        name, hours, at, rows(seed, shape), terms, rows(seed + 1, (guards, shape[1]))
     ),
     texts,
     texts,
     texts,
     st.tuples(st.integers(0, 8), st.integers(1, 130)),
+    st.integers(0, 3),
     st.integers(0, 2**32),
+    terms,
 )
 
 
+def rows(seed: int, shape: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
 def same(a: Record, b: Record) -> bool:
-    return (a.name, a.hours, a.enrolled_at) == (b.name, b.hours, b.enrolled_at) and np.array_equal(
-        a.embeddings, b.embeddings
+    words = [(one.name, one.hours, one.enrolled_at, one.terms) for one in (a, b)]
+    return words[0] == words[1] and all(
+        np.array_equal(one, other) for one, other in ((a.embeddings, b.embeddings), (a.guards, b.guards))
     )
 
 
@@ -117,8 +136,8 @@ def test_different_fields_never_bind_alike(a: list[bytes], b: list[bytes]) -> No
 
 
 def test_a_key_of_another_purpose_or_device_is_another_key() -> None:
-    keys = {sealed.kek(KEY, b"one"), sealed.kek(KEY, b"two"), sealed.derive(KEY, b"one", "janusd journal v1")}
-    assert len(keys) == 3
+    keys = (sealed.kek(KEY, b"one"), sealed.kek(KEY, b"two"), sealed.derive(KEY, b"one", "janusd journal v1"))
+    assert len({bytes(key) for key in keys}) == 3
 
 
 def test_the_kek_is_hkdf_as_documented() -> None:

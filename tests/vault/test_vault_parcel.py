@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault_kit import DEVICE, MODEL, embeddings
 
-from janusd.errors import EnrolmentRefused, VaultDamaged
+from janusd.core.terms import Second, Terms
+from janusd.errors import EnrolmentRefused, InstallerError, VaultDamaged
+from janusd.vault import parcel as parcels
 from janusd.vault.format import Record
 from janusd.vault.parcel import Identity, pack, unpack
 
@@ -19,6 +24,7 @@ PEOPLE = (
     Record("李小龍", "", "2026-11-22T12:00:00+00:00", embeddings(2, samples=3)),
 )
 TO_THERE = pack(PEOPLE, MODEL, HERE, to=THERE.address)
+STRETCHED = pack(PEOPLE, MODEL, HERE, passphrase=PASSPHRASE)
 
 
 def test_people_arrive_as_they_were_sent() -> None:
@@ -30,6 +36,37 @@ def test_people_arrive_as_they_were_sent() -> None:
         np.testing.assert_array_equal(sent.embeddings, came.embeddings)
     for secret in (b"Ada", b"08:00", PEOPLE[0].embeddings.tobytes()[:16]):
         assert secret not in parcel
+
+
+@pytest.fixture
+def without_argon2id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a library that is too old."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.kdf.argon2", None)
+
+
+def how_of(parcel: bytes) -> parcels.How:
+    return parcels.How(parcels._split(parcel)[0].how)
+
+
+def test_a_passphrase_is_stretched_with_argon2id() -> None:
+    assert how_of(pack(PEOPLE, MODEL, HERE, passphrase=PASSPHRASE)) is parcels.How.ARGON2ID
+
+
+@pytest.mark.usefixtures("without_argon2id")
+def test_without_argon2id_it_is_scrypt_and_a_parcel_that_needs_it_says_so() -> None:
+    parcel = pack(PEOPLE, MODEL, HERE, passphrase=PASSPHRASE)
+    assert how_of(parcel) is parcels.How.SCRYPT
+    assert len(unpack(parcel, MODEL, THERE, passphrase=PASSPHRASE).people) == 2
+    with pytest.raises(InstallerError, match="sealed with Argon2id"):
+        unpack(STRETCHED, MODEL, THERE, passphrase=PASSPHRASE)
+
+
+def test_a_parcel_of_scrypt_opens_where_argon2id_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(parcels, "_preferred", lambda: parcels.How.SCRYPT)
+        parcel = pack(PEOPLE, MODEL, HERE, passphrase=PASSPHRASE)
+    assert how_of(parcel) is parcels.How.SCRYPT
+    assert len(unpack(parcel, MODEL, THERE, passphrase=PASSPHRASE).people) == 2
 
 
 def test_another_passphrase_opens_nothing() -> None:
@@ -89,3 +126,12 @@ def test_a_cut_parcel_is_refused() -> None:
 def test_a_point_of_small_order_is_refused() -> None:
     with pytest.raises((VaultDamaged, ValueError)):
         unpack(pack(PEOPLE, MODEL, HERE, to=bytes(32).hex()), MODEL, THERE)
+
+
+def test_terms_go_along_so_that_nobody_suspended_here_is_welcome_there() -> None:
+    suspended = Terms(is_suspended=True, second=Second.CODE, code="3-1-4-2")
+    person = replace(PEOPLE[0], terms=suspended, guards=embeddings(9, 1))
+    parcel = pack((person,), MODEL, HERE, to=THERE.address)
+    (arrived,) = unpack(parcel, MODEL, THERE).people
+    assert arrived.terms == suspended
+    assert len(arrived.guards) == 0  # those are of other faces, and of that door

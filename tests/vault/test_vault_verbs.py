@@ -36,7 +36,9 @@ class Rig:
     def refresh(self) -> None:
         self.refreshed += 1
 
-    def note(self, kind: str, reason: str = "", *, name: str = "", note: str = "") -> None:
+    def note(
+        self, kind: str, reason: str = "", *, person_id: str = "", name: str = "", note: str = ""
+    ) -> None:
         self.notes.append((kind, reason, name, note))
 
     def ask(self, *words: str) -> int:

@@ -23,3 +23,10 @@ def embeddings(seed: int = 0, samples: int = 5, dimensions: int = 128) -> NDArra
     rows = np.random.default_rng(seed).standard_normal((samples, dimensions)).astype(np.float32)
     unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit
+
+
+def face(seed: int, samples: int = 5, spread: float = 0.5) -> NDArray[np.float32]:
+    """Samples of one face: alike (cosine about 0.8), as `embeddings` are not."""
+    rows = embeddings(seed, 1) + spread * embeddings(seed + 1000, samples)
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit

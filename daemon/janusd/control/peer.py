@@ -23,29 +23,69 @@ _MAX_GROUPS_BYTES = 1024
 
 
 class Role(StrEnum):
-    """What a peer is to the door. Later roles (operator, resident, sensor) become further members."""
+    """What a peer is to the door."""
 
     ROOT = "root"
     """root, or the daemon's own user; may also see match scores."""
     OWNER = "owner"
     """A user, or a member of a group, that the configuration names."""
+    OPERATOR = "operator"
+    """Looks, suspends people, and switches face unlock on again: takes nobody in, and changes no rules."""
+    RESIDENT = "resident"
+    """Asks how the door is; who else lives there, and when they come, is not theirs to see."""
+    SENSOR = "sensor"
+    """A program that gives a second factor, and sees nothing."""
 
+
+_OPERATOR_VERBS = frozenset(
+    {
+        "GetStatus",
+        "ListPeople",
+        "GetLog",
+        "VerifyLog",
+        "Doctor",
+        "Watch",
+        "Explain",
+        "Suspend",
+        "UnlockFace",
+    }
+)
 
 VERBS: Mapping[str, frozenset[Role]] = {
-    verb: frozenset({Role.ROOT, Role.OWNER})
+    verb: frozenset(
+        {
+            Role.ROOT,
+            Role.OWNER,
+            *({Role.OPERATOR} if verb in _OPERATOR_VERBS else ()),
+            *({Role.RESIDENT} if verb == "GetStatus" else ()),
+            *({Role.SENSOR} if verb == "ConfirmSecondFactor" else ()),
+        }
+    )
     for verb in (
         "GetStatus",
         "ListPeople",
         "BeginEnrolment",
         "AddImage",
         "AddLive",
+        "ReinforcePerson",
+        "GuideEnrolment",
+        "ReviewEnrolment",
+        "Preview",
         "CommitEnrolment",
         "AbandonEnrolment",
         "Forget",
+        "SetTerms",
+        "Rename",
+        "Suspend",
+        "Resume",
+        "Explain",
+        "DisputeUnlock",
+        "ConfirmSecondFactor",
         "UnlockFace",
         "GetLog",
         "ExportLog",
         "VerifyLog",
+        "GetSnapshot",
         "LogCheckpoint",
         "Doctor",
         "Watch",
@@ -64,9 +104,18 @@ VERBS: Mapping[str, frozenset[Role]] = {
 ADMIN_ACTS = frozenset(
     {
         "BeginEnrolment",
+        "ReinforcePerson",
         "CommitEnrolment",
+        "Preview",
         "Forget",
+        "SetTerms",
+        "Rename",
+        "Suspend",
+        "Resume",
+        "DisputeUnlock",
+        "ConfirmSecondFactor",
         "UnlockFace",
+        "GetSnapshot",
         "LogCheckpoint",
         "RestoreVault",
         "RekeyVault",
@@ -75,7 +124,7 @@ ADMIN_ACTS = frozenset(
         "ImportPeople",
     }
 )
-"""Verbs that change who may enter; each request is logged with the user who made it."""
+"""Verbs that change who may enter, or look through the camera; each request is logged with its user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +157,19 @@ class Access:
     owner_uids: frozenset[int] = frozenset()
     owner_gids: frozenset[int] = frozenset()
     daemon_uid: int = field(default_factory=os.geteuid)
+    named: Mapping[int, Role] = field(default_factory=dict)
+    """Users who are that alone, even where they are in the owners' group: they may need it to connect."""
 
     def roles(self, peer: Peer) -> frozenset[Role]:
         """What that user is; an empty set for a stranger."""
         roles = set()
         if peer.uid in (0, self.daemon_uid):
             roles.add(Role.ROOT)
-        if peer.uid in self.owner_uids or peer.gids & self.owner_gids:
+        if peer.uid in self.owner_uids:
+            roles.add(Role.OWNER)
+        elif peer.uid in self.named:
+            roles.add(self.named[peer.uid])
+        elif peer.gids & self.owner_gids:
             roles.add(Role.OWNER)
         return frozenset(roles)
 

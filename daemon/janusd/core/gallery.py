@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusd.core.schedule import Schedule
+from janusd.core.terms import ALWAYS, Terms
 from janusd.core.types import Embedding
 
 
@@ -22,6 +23,9 @@ class Template:
     embeddings: NDArray[np.float32]
     """(n, D) float32, rows of unit length, one a sample."""
     schedule: Schedule = field(default_factory=Schedule)
+    terms: Terms = ALWAYS
+    guards: NDArray[np.float32] | None = None
+    """(g, D) float32, rows of unit length: tries that were let in as this person, and were not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ the charge back.
 So in any stretch of T seconds no sequence of faces gets more than off_after + T / forgive_s failed tries out
 of a door, and a try cannot hold more than frames // agree faces that were compared often enough to open.
 
+A try that waits for a second factor is held: its charge stays spent, and is given back when the factor comes
+or answered with a wait when it does not.
+
 A track is a face that does not leave for `track_gap_s`. It gets `track_tries` and is then asked to step
 away, uncompared and uncharged: who lingers before a door does not spend what belongs to everybody. Nobody
 in view, or a face not fit for comparison, costs nothing.
@@ -26,6 +29,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+
+CODE_REST_S = 3600.0
+"""While face unlock is off, no code is taken for so long after a wrong one, nor after a start: 24 a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,8 @@ class Limits:
     track_tries: int = 0
     blanks: int = 0
     """Frames in a row with nobody in view."""
+    codes_from_s: float = -math.inf
+    """While face unlock is off: from when on a code is taken again."""
 
     @property
     def is_off(self) -> bool:
@@ -103,7 +111,8 @@ class Admission(Enum):
 def resume(tally: Tally, now_s: float) -> Limits:
     """The limits after a restart: a wait that was owed begins anew."""
     locked_until_s = now_s + tally.wait_s if tally.wait_s > 0 else -math.inf
-    return Limits(tally, now_s if tally.spent else math.inf, locked_until_s)
+    drained_s = now_s if tally.spent else math.inf
+    return Limits(tally, drained_s, locked_until_s, codes_from_s=now_s + CODE_REST_S)
 
 
 def admit(
@@ -149,6 +158,24 @@ def lose(limits: Limits, now_s: float) -> Limits:
     wait_s = limits.tally.wait_s
     locked_until_s = now_s + wait_s if wait_s > 0 else limits.locked_until_s
     return replace(limits, is_charged=False, locked_until_s=locked_until_s)
+
+
+def hold(limits: Limits, *, frames: int) -> Limits:
+    """End the present try without a verdict: its charge stays spent until `give_back` or `let_go`."""
+    return replace(limits, is_charged=False, compared=frames)
+
+
+def give_back(budget: Budget, limits: Limits) -> Limits:
+    """What was held has succeeded: its charge comes back, and failures in a row are forgotten."""
+    spent = max(limits.tally.spent - 1, 0)
+    tally = Tally(spent, 0, is_off=limits.tally.is_off and spent >= budget.off_after)
+    return replace(limits, tally=tally, try_s=-math.inf, compared=0, track_tries=0)
+
+
+def let_go(limits: Limits, wait_s: float, now_s: float) -> Limits:
+    """What was held has failed: the wait that its charge led to begins."""
+    until_s = now_s + wait_s if wait_s > 0 else limits.locked_until_s
+    return replace(limits, locked_until_s=max(limits.locked_until_s, until_s))
 
 
 def settled(limits: Limits, now_s: float) -> Tally:

@@ -27,6 +27,8 @@ def identify(probe: Embedding, gallery: Gallery) -> tuple[Candidate | None, Cand
     scores = person_scores(probe, gallery)
     first, second = None, None
     for index in np.argsort(-scores, kind="stable")[:2]:
-        candidate = Candidate(gallery.templates[index].person_id, float(scores[index]))
+        template = gallery.templates[index]
+        guard = -1.0 if template.guards is None else float(np.max(template.guards @ probe, initial=-1.0))
+        candidate = Candidate(template.person_id, float(scores[index]), guard)
         first, second = (candidate, None) if first is None else (first, candidate)
     return first, second

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Protocol
 
 from janusd.errors import AnchorLost, InstallerError, VaultRolledBack
+from janusd.hardening import Secret
 from janusd.vault import format as sealed
 from janusd.vault.private import check_private, make_private_folder, write_private
 
@@ -116,13 +117,13 @@ class Mark:
     fingerprint: bytes
 
 
-def encode_mark(kek: bytes, device_id: bytes, vault_id: bytes, state: State) -> bytes:
+def encode_mark(kek: Secret, device_id: bytes, vault_id: bytes, state: State) -> bytes:
     """The mark of that state."""
     body = _BODY.pack(_MAGIC, vault_id, state.generation, state.floor, state.fingerprint)
     return body + _mac(kek, device_id, body)
 
 
-def decode_mark(keks: tuple[bytes, ...], device_id: bytes, mark: bytes, where: str) -> Mark:
+def decode_mark(keks: tuple[Secret, ...], device_id: bytes, mark: bytes, where: str) -> Mark:
     """The mark, if one of these keys made it. Raises AnchorLost."""
     body, tag = mark[: _BODY.size], mark[_BODY.size :]
     if len(mark) != MARK_BYTES or not any(
@@ -168,5 +169,5 @@ _PUT_BACK = (
 )
 
 
-def _mac(kek: bytes, device_id: bytes, body: bytes) -> bytes:
+def _mac(kek: Secret, device_id: bytes, body: bytes) -> bytes:
     return hmac.digest(sealed.derive(kek, device_id, "janusd vault anchor v1"), body, hashlib.sha256)

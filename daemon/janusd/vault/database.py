@@ -168,11 +168,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, newest: Kind) -> Kind:
     if _pragma(connection, "application_id") != kind.application_id:
         raise kind.damaged(f"{path} is not a janusd {kind.noun}", _RESTORE)
     version = _pragma(connection, "user_version")
-    if kind.older is not None and version == kind.older.version:
+    while kind.older is not None and version != kind.version:
         kind = kind.older
     if version != kind.version:
         raise (kind.newer or kind.damaged)(
-            f"{path} is a {kind.noun} of version {version}, this janusd reads version {kind.version}",
+            f"{path} is a {kind.noun} of version {version}, this janusd reads version {newest.version}",
             "if a newer janusd wrote it, install that one again; else restore a backup",
         )
     if _pragma(connection, "journal_mode=WAL") != "wal":

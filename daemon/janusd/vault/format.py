@@ -17,8 +17,12 @@ Its associated data is bytes 0-1, then a label and fields, each after its length
 A record's plaintext:
 
     bytes 0-3     length of the header, u32 little-endian
-    header        msgpack array: name, hours, enrolled_at, n, D
-    rest          (n, D) float32 little-endian, the embeddings row by row, rotated by the vault's own rotation
+    header        msgpack array: name, hours, enrolled_at, n, D, g, terms
+    rest          (n + g, D) float32 little-endian: embeddings, then guards, row by row, rotated by the
+                  vault's own rotation
+    terms         msgpack array: role, suspended, from, until, second factor, code, whether two people
+
+    (Up to version 2 of the vault a header ended with D: no guards, and nobody had terms.)
 
 Keys: KEK = HKDF-SHA256(source key, salt = device id, info = "janusd vault kek v1"); one random data key
 a person, so that forgetting a person can destroy the one key that opens their record. A data key seals
@@ -33,7 +37,8 @@ from __future__ import annotations
 
 import secrets
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
 
@@ -45,7 +50,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
+from janusd.core.terms import ALWAYS, Role, Second, Terms, parse_moment
 from janusd.errors import InstallerError, VaultDamaged
+from janusd.hardening import Secret, keep_in_ram, wipe
 
 FORMAT_VERSION = 1
 KEY_BYTES = 32
@@ -54,6 +61,7 @@ DIGEST_BYTES = 32
 
 _NONCE_BYTES = 12
 _HEAD_BYTES = 2 + _NONCE_BYTES
+_TAG_BYTES = 16
 _LENGTH = struct.Struct("<I")
 _RESTORE = "somebody or a failing card changed it: restore a backup, or forget and enrol anew"
 
@@ -68,7 +76,7 @@ class Algorithm(IntEnum):
 
 
 class _Aead(Protocol):
-    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
+    def encrypt(self, nonce: bytes, data: Secret, associated_data: bytes | None) -> bytes: ...
 
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
 
@@ -110,6 +118,48 @@ class Record:
     """ISO 8601, UTC."""
     embeddings: NDArray[np.float32]
     """(n, D) float32, rows of unit length."""
+    terms: Terms = ALWAYS
+    guards: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    """(g, D) float32, rows of unit length: tries that were let in as this person, and were not."""
+
+
+class Conditions(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Terms as they are stored."""
+
+    role: str = "resident"
+    is_suspended: bool = False
+    valid_from: str = ""
+    """ISO 8601, UTC; empty for none."""
+    valid_until: str = ""
+    second: str = "none"
+    code: str = ""
+    needs_two: bool = False
+
+    @classmethod
+    def of(cls, terms: Terms) -> Conditions:
+        """Those terms."""
+        return cls(
+            terms.role.value,
+            terms.is_suspended,
+            _iso(terms.valid_from),
+            _iso(terms.valid_until),
+            terms.second.value,
+            terms.code,
+            terms.needs_two,
+        )
+
+    @property
+    def terms(self) -> Terms:
+        """What they stand for. Raises ValueError."""
+        return Terms(
+            Role(self.role),
+            self.is_suspended,
+            parse_moment(self.valid_from),
+            parse_moment(self.valid_until),
+            Second(self.second),
+            self.code,
+            self.needs_two,
+        ).check()
 
 
 class _Header(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -118,6 +168,8 @@ class _Header(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     enrolled_at: str
     samples: int
     dimensions: int
+    guards: int = 0
+    conditions: Conditions = Conditions()
 
 
 def preferred_algorithm() -> Algorithm:
@@ -135,17 +187,25 @@ def binding(label: str, *fields: bytes) -> bytes:
     return b"".join(struct.pack(">I", len(part)) + part for part in parts)
 
 
-def derive(source_key: bytes, salt: bytes, info: str, length: int = KEY_BYTES) -> bytes:
+def derive(source_key: Secret, salt: bytes, info: str, length: int = KEY_BYTES) -> bytearray:
     """HKDF-SHA256 (RFC 5869)."""
-    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info.encode()).derive(source_key)
+    hkdf, derived = HKDF(algorithm=SHA256(), length=length, salt=salt, info=info.encode()), bytearray(length)
+    if hasattr(hkdf, "derive_into"):
+        hkdf.derive_into(source_key, derived)
+    else:  # an older library: a copy stays with the allocator
+        derived[:] = hkdf.derive(source_key)
+    return derived
 
 
-def kek(source_key: bytes, device_id: bytes) -> bytes:
-    """The key-encryption key of this device's vault."""
-    return derive(source_key, device_id, "janusd vault kek v1")
+def kek(source_key: Secret, device_id: bytes) -> bytearray:
+    """The key-encryption key of this device's vault, locked into memory; the source key is wiped."""
+    derived = derive(source_key, device_id, "janusd vault kek v1")
+    wipe(source_key)
+    keep_in_ram(derived)
+    return derived
 
 
-def seal(key: bytes, plaintext: bytes, bound: bytes, algorithm: Algorithm | None = None) -> bytes:
+def seal(key: Secret, plaintext: Secret, bound: bytes, algorithm: Algorithm | None = None) -> bytes:
     """A box that only `key` opens, and only where `bound` is the same."""
     chosen = preferred_algorithm() if algorithm is None else algorithm
     head = bytes((FORMAT_VERSION, chosen))
@@ -153,12 +213,34 @@ def seal(key: bytes, plaintext: bytes, bound: bytes, algorithm: Algorithm | None
     return head + nonce + _aead(chosen, key).encrypt(nonce, plaintext, head + bound)
 
 
-def unseal(key: bytes, box: bytes, bound: bytes) -> bytes:
+def unseal(key: Secret, box: bytes, bound: bytes) -> bytes:
     """What `seal` put into the box.
 
     Raises VaultDamaged for any other key, binding or bit, and for a format this version does not know;
     InstallerError where the library lacks the box's algorithm.
     """
+    algorithm = _checked(box)
+    nonce, ciphertext = box[2:_HEAD_BYTES], box[_HEAD_BYTES:]
+    try:
+        return _aead(algorithm, key).decrypt(nonce, ciphertext, box[:2] + bound)
+    except (InvalidTag, ValueError) as e:  # some releases call a ciphertext shorter than its tag a ValueError
+        raise VaultDamaged("a sealed box is not the one that was written here", _RESTORE) from e
+
+
+def unseal_key(key: Secret, box: bytes, bound: bytes) -> bytearray:
+    """A key that `seal` put into the box, where it can be wiped. Raises what `unseal` raises."""
+    aead, opened = _aead(_checked(box), key), bytearray(max(len(box) - _HEAD_BYTES - _TAG_BYTES, 0))
+    if not hasattr(aead, "decrypt_into"):  # an older library: a copy stays with the allocator
+        return bytearray(unseal(key, box, bound))
+    try:
+        aead.decrypt_into(box[2:_HEAD_BYTES], box[_HEAD_BYTES:], box[:2] + bound, opened)
+    except (InvalidTag, ValueError) as e:
+        raise VaultDamaged("a sealed box is not the one that was written here", _RESTORE) from e
+    return opened
+
+
+def _checked(box: bytes) -> Algorithm:
+    """How the box is sealed, where it is whole enough to say."""
     if len(box) < _HEAD_BYTES:
         raise VaultDamaged(f"a sealed box is cut to {len(box)} bytes", _RESTORE)
     if box[0] != FORMAT_VERSION:
@@ -168,29 +250,25 @@ def unseal(key: bytes, box: bytes, bound: bytes) -> bytes:
         )
     if box[1] not in set(Algorithm):
         raise VaultDamaged(f"a sealed box names an unknown algorithm, {box[1]}", _RESTORE)
-    nonce, ciphertext = box[2:_HEAD_BYTES], box[_HEAD_BYTES:]
-    try:
-        return _aead(Algorithm(box[1]), key).decrypt(nonce, ciphertext, box[:2] + bound)
-    except (InvalidTag, ValueError) as e:  # some releases call a ciphertext shorter than its tag a ValueError
-        raise VaultDamaged("a sealed box is not the one that was written here", _RESTORE) from e
+    return Algorithm(box[1])
 
 
-def wrap_key(kek: bytes, data_key: bytes, device_id: bytes, person_id: bytes) -> bytes:
+def wrap_key(kek: Secret, data_key: Secret, device_id: bytes, person_id: bytes) -> bytes:
     """A person's data key, sealed under the KEK."""
     return seal(kek, data_key, binding("janusd key", device_id, person_id))
 
 
-def unwrap_key(kek: bytes, wrapped: bytes, device_id: bytes, person_id: bytes) -> bytes:
-    """A person's data key. Raises VaultDamaged."""
-    return unseal(kek, wrapped, binding("janusd key", device_id, person_id))
+def unwrap_key(kek: Secret, wrapped: bytes, device_id: bytes, person_id: bytes) -> bytearray:
+    """A person's data key, for the caller to wipe. Raises VaultDamaged."""
+    return unseal_key(kek, wrapped, binding("janusd key", device_id, person_id))
 
 
-def seal_record(data_key: bytes, record: Record, place: Place, algorithm: Algorithm | None = None) -> bytes:
+def seal_record(data_key: Secret, record: Record, place: Place, algorithm: Algorithm | None = None) -> bytes:
     """The record in a box that opens with that data key at that place alone."""
     return seal(data_key, encode_record(record), place.binding(), algorithm)
 
 
-def open_record(data_key: bytes, box: bytes, place: Place) -> Record:
+def open_record(data_key: Secret, box: bytes, place: Place) -> Record:
     """What `seal_record` put into the box. Raises VaultDamaged."""
     return decode_record(unseal(data_key, box, place.binding()))
 
@@ -198,11 +276,20 @@ def open_record(data_key: bytes, box: bytes, place: Place) -> Record:
 def encode_record(record: Record) -> bytes:
     """The record's plaintext."""
     matrix = np.ascontiguousarray(record.embeddings, dtype="<f4")
+    guards = np.ascontiguousarray(record.guards, dtype="<f4")
     samples, dimensions = matrix.shape
     header = msgspec.msgpack.encode(
-        _Header(record.name, record.hours, record.enrolled_at, samples, dimensions)
+        _Header(
+            record.name,
+            record.hours,
+            record.enrolled_at,
+            samples,
+            dimensions,
+            len(guards),
+            Conditions.of(record.terms),
+        )
     )
-    return _LENGTH.pack(len(header)) + header + matrix.tobytes()
+    return _LENGTH.pack(len(header)) + header + matrix.tobytes() + guards.tobytes()
 
 
 def decode_record(plaintext: bytes) -> Record:
@@ -211,16 +298,22 @@ def decode_record(plaintext: bytes) -> Record:
         (length,) = _LENGTH.unpack_from(plaintext)
         body = plaintext[_LENGTH.size :]
         header = msgspec.msgpack.decode(body[:length], type=_Header)
-        if min(header.samples, header.dimensions) < 0:
+        if min(header.samples, header.dimensions, header.guards) < 0:
             raise ValueError("a negative shape")
         flat = np.frombuffer(body[length:], dtype="<f4")
-        matrix = flat.reshape(header.samples, header.dimensions).astype(np.float32)
+        rows = flat.reshape(header.samples + header.guards, header.dimensions).astype(np.float32)
+        terms = header.conditions.terms
     except (struct.error, msgspec.MsgspecError, ValueError) as e:
         raise VaultDamaged(f"a record does not read: {e}", "install the janusd that wrote it") from e
-    return Record(header.name, header.hours, header.enrolled_at, matrix)
+    matrix, guards = rows[: header.samples], rows[header.samples :]
+    return Record(header.name, header.hours, header.enrolled_at, matrix, terms, guards)
 
 
-def _aead(algorithm: Algorithm, key: bytes) -> _Aead:
+def _iso(moment: datetime | None) -> str:
+    return "" if moment is None else moment.isoformat()
+
+
+def _aead(algorithm: Algorithm, key: Secret) -> _Aead:
     if algorithm is Algorithm.AES_256_GCM:
         return aead.AESGCM(key)
     try:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusd.core.gallery import Template
+from janusd.core.terms import ALWAYS, Terms
 from janusd.core.types import Embedding
 from janusd.errors import (
     AnchorLost,
@@ -34,7 +35,7 @@ from janusd.vault.anchor import Anchor, Mark, State
 from janusd.vault.backups import Backups
 from janusd.vault.keys import KeyRing
 from janusd.vault.private import sync_folder
-from janusd.vault.store import StoredPerson, Vault, read_mark
+from janusd.vault.store import Change, StoredPerson, Vault, read_mark
 
 _SET_ASIDE = frozenset({VaultDamaged, VaultRolledBack})
 """By exact class: a vault of a newer version, or one that stands open, is whole and stays where it is."""
@@ -131,11 +132,15 @@ class Keeper:
         return self._opened().records()
 
     def add(
-        self, name: str, embeddings: NDArray[np.float32] | Sequence[Embedding], hours: str = ""
+        self,
+        name: str,
+        embeddings: NDArray[np.float32] | Sequence[Embedding],
+        hours: str = "",
+        terms: Terms = ALWAYS,
     ) -> StoredPerson:
         """Enrol a person; see `Vault.add`."""
         with self._lock:
-            stored = self._opened().add(name, embeddings, hours)
+            stored = self._opened().add(name, embeddings, hours, terms=terms)
             self._back_up()
             return stored
 
@@ -144,6 +149,28 @@ class Keeper:
         with self._lock:
             stored = self._opened().add_all(records)
             self._back_up()
+            return stored
+
+    def add_samples(
+        self, person_id: str, embeddings: NDArray[np.float32] | Sequence[Embedding]
+    ) -> StoredPerson:
+        """Add samples to a person; see `Vault.add_samples`."""
+        with self._lock:
+            stored = self._opened().add_samples(person_id, embeddings)
+            self._back_up()
+            return stored
+
+    def change(self, name: str, change: Change, *, takes_away: bool = True) -> StoredPerson:
+        """Keep of a person what `change` gives; see `Vault.change`.
+
+        Backups from before go once there is a new one.
+        """
+        with self._lock:
+            vault = self._opened()
+            stored = vault.change(name, change, takes_away=takes_away)
+            self._back_up()
+            if not self._backup_fault:
+                self._backups.remove_before(vault.state.floor)
             return stored
 
     def forget(self, name: str) -> None:

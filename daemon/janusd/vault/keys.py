@@ -17,12 +17,12 @@ import hashlib
 import hmac
 import os
 import re
-import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from janusd.errors import KeyUnavailable, OwnerError, VaultDamaged
+from janusd.hardening import Secret, keep_in_ram, random_key, wipe
 from janusd.ports import Binding, KeySource
 from janusd.vault import format as sealed
 from janusd.vault.private import GROUP_AND_OTHERS, sync_folder, why_not_private, write_private
@@ -45,7 +45,7 @@ class FileKey:
         """Which file, and what it does not stop."""
         return f"key file {self.path} (development: opens on a stolen card)"
 
-    def key(self) -> bytes:
+    def key(self) -> bytearray:
         """The file's 32 bytes. Raises KeyUnavailable."""
         return _read_key(self.path, GROUP_AND_OTHERS, "make one with janusd --prepare, or restore it")
 
@@ -63,7 +63,7 @@ class CredentialKey:
         """Which credential."""
         return f"systemd credential {self.credential}"
 
-    def key(self) -> bytes:
+    def key(self) -> bytearray:
         """The credential's 32 bytes. Raises KeyUnavailable."""
         remedy = f"give the unit LoadCredentialEncrypted={self.credential} and start it through systemd"
         if self.directory is None:
@@ -86,7 +86,7 @@ class BoundKey:
         """Both halves."""
         return f"{self.base.name}, bound to {self.binding.name}"
 
-    def key(self) -> bytes:
+    def key(self) -> bytearray:
         """32 bytes of both. Raises KeyUnavailable."""
         answer = self.binding.answer(_BINDING_QUESTION)
         if len(answer) != KEY_BYTES or len(set(answer)) == 1:
@@ -94,7 +94,12 @@ class BoundKey:
                 f"{self.binding.name} answered {len(answer)} bytes that are no key",
                 "see that the board's own key is provisioned, and that this user may ask for it",
             )
-        return sealed.derive(self.base.key() + answer, b"", "janusd bound key v1")
+        base = self.base.key()
+        both = bytearray(base) + answer
+        derived = sealed.derive(both, b"", "janusd bound key v1")
+        wipe(base)
+        wipe(both)
+        return derived
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ class KeyRing:
                 " it seals everything anew at its start",
             )
         try:
-            write_private(self._next(self.base), secrets.token_bytes(KEY_BYTES))
+            write_private(self._next(self.base), random_key())
         except OSError as e:
             raise KeyUnavailable(
                 f"cannot write {self._next(self.base)}: {e.strerror}", "free space on its disk"
@@ -185,16 +190,16 @@ class KeptKey:
     """A key that stays the same when the vault's changes: the door log's. Sealed in a file under the KEK."""
 
     path: Path
-    _key: bytes
+    _key: bytearray
 
     @property
     def name(self) -> str:
         """Which file."""
         return f"key sealed in {self.path}"
 
-    def key(self) -> bytes:
+    def key(self) -> bytearray:
         """The 32 bytes."""
-        return self._key
+        return bytearray(self._key)
 
     @classmethod
     def open(cls, path: Path, ring: KeyRing, device: bytes, *, inherits: bool) -> KeptKey:
@@ -207,12 +212,13 @@ class KeptKey:
         present = sealed.kek(ring.present().key(), device)
         if not os.path.lexists(path):
             former = (*ring.former(), ring.present())[0]
-            kept = former.key() if inherits else secrets.token_bytes(KEY_BYTES)
+            kept = bytearray(former.key()) if inherits else random_key()
         else:
             box = _read_file(path, GROUP_AND_OTHERS, "restore it from a backup, or start a new door log", 256)
             kept, is_present = _unseal_with(
                 (present, *(sealed.kek(f.key(), device) for f in ring.former())), box, bound, path
             )
+            keep_in_ram(kept)
             if is_present:
                 return cls(path, kept)
         try:
@@ -250,7 +256,7 @@ def create_key_file(path: Path) -> None:
     try:
         try:
             os.fchmod(descriptor, 0o600)  # whatever the umask was
-            os.write(descriptor, secrets.token_bytes(KEY_BYTES))
+            os.write(descriptor, random_key())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -276,7 +282,7 @@ def device_id(path: Path = Path("/etc/machine-id")) -> bytes:
     return hmac.digest(bytes.fromhex(text.decode()), _DEVICE_ID_PURPOSE, hashlib.sha256)
 
 
-def _read_file(path: Path, forbidden: int, remedy: str, limit: int) -> bytes:
+def _read_file(path: Path, forbidden: int, remedy: str, limit: int) -> bytearray:
     try:
         # O_NONBLOCK: a FIFO planted here must not hang the daemon before fstat can refuse it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -290,7 +296,9 @@ def _read_file(path: Path, forbidden: int, remedy: str, limit: int) -> bytes:
         trouble = why_not_private(status, forbidden)
         if trouble is not None:
             raise KeyUnavailable(f"the key {path} {trouble[0]}", trouble[1])
-        return os.read(descriptor, limit)
+        content = bytearray(limit)
+        del content[os.readv(descriptor, [content]) :]
+        return content
     except OSError as e:
         if isinstance(e, KeyUnavailable):
             raise
@@ -299,7 +307,7 @@ def _read_file(path: Path, forbidden: int, remedy: str, limit: int) -> bytes:
         os.close(descriptor)
 
 
-def _read_key(path: Path, forbidden: int, remedy: str) -> bytes:
+def _read_key(path: Path, forbidden: int, remedy: str) -> bytearray:
     key = _read_file(path, forbidden, remedy, KEY_BYTES + 1)
     if len(key) != KEY_BYTES:
         size = f"{len(key)} bytes" if len(key) < KEY_BYTES else f"more than {KEY_BYTES} bytes"
@@ -309,11 +317,11 @@ def _read_key(path: Path, forbidden: int, remedy: str) -> bytes:
     return key
 
 
-def _unseal_with(keks: tuple[bytes, ...], box: bytes, bound: bytes, path: Path) -> tuple[bytes, bool]:
+def _unseal_with(keks: tuple[Secret, ...], box: Secret, bound: bytes, path: Path) -> tuple[bytearray, bool]:
     """What is in the box, and whether it was sealed under the first of the keys."""
     for kek in keks:
         try:
-            return sealed.unseal(kek, box, bound), kek == keks[0]
+            return sealed.unseal_key(kek, bytes(box), bound), kek == keks[0]
         except VaultDamaged:
             continue
     raise KeyUnavailable(

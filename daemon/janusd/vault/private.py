@@ -68,7 +68,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes | bytearray) -> None:
     """Put a file of mode 0600 in that place, durably: after a crash it is the old one or the new one, whole.
 
     Raises OSError; what was there before is then still there.

@@ -30,7 +30,7 @@ KIND_1 = Kind(
 )
 """Embeddings lay as the encoder gave them, and nothing was anchored."""
 
-KIND = replace(
+KIND_2 = replace(
     KIND_1,
     version=2,
     schema=(
@@ -39,6 +39,10 @@ KIND = replace(
     ),
     older=KIND_1,
 )
+"""Records ended with the embeddings: nobody had terms, nor guards."""
+
+KIND = replace(KIND_2, version=3, older=KIND_2)
+"""The tables are those of version 2; what is new lies sealed in the records, see `format`."""
 
 ALTERED = "somebody edited the file or the card is failing: restore a backup, or forget and enrol anew"
 
