@@ -165,8 +165,9 @@ def test_the_door_log_tells_what_happened_in_order(rig: Rig) -> None:
     rig.enrol("a", "Ada")
     rig.play("aaa..zzz")
     told = [(entry.kind, entry.reason, entry.name) for entry in rig.door.log("", 100)]
-    assert told[:4] == [
+    assert told[:5] == [
         ("enrolled", "", "Ada"),
+        ("rules", "", "Ada"),
         ("started", "", ""),
         ("decision", "matched", "Ada"),
         ("decision", "unknown", ""),
@@ -432,7 +433,7 @@ def test_old_entries_are_dropped_while_the_date_is_believed(rig: Rig) -> None:
     rig.clock.set_wall(datetime.now(UTC) + timedelta(days=366))
     rig.play("..")
     assert rig.kinds()[:2] == ["started", "pruned"] or rig.kinds()[0] == "pruned"
-    assert rig.door.verify_log() == len(rig.kinds()) + 1
+    assert rig.door.verify_log() == len(rig.kinds()) + 2  # enrolled, and on what terms
 
 
 def test_a_log_is_not_pruned_by_a_clock_that_is_not_believed(rig: Rig) -> None:
@@ -449,5 +450,5 @@ def test_an_owner_checks_the_doors_log_from_a_checkpoint(rig: Rig) -> None:
         Line(e.number, e.at_us, (e.at, e.kind, e.reason, e.name, e.note, e.person_id), bytes.fromhex(e.tag))
         for e in told
     ]
-    assert first_wrong(checkpoint, lines) == (1, "")
-    assert rig.kinds() == ["checkpoint", "enrolled"]
+    assert first_wrong(checkpoint, lines) == (2, "")
+    assert rig.kinds() == ["checkpoint", "enrolled", "rules"]

@@ -34,7 +34,11 @@ class IdleGate:
 
     def is_open(self, frame: Frame) -> bool:
         """Whether this frame is worth looking at. The first frame always is."""
-        luma = frame.image[:: self.stride, :: self.stride, _GREEN].astype(np.float32)
+        if frame.luma is None:
+            luma = frame.image[:: self.stride, :: self.stride, _GREEN].astype(np.float32)
+        else:  # smaller than the picture: as many samples of it
+            step = max(1, self.stride * frame.luma.shape[1] // frame.image.shape[1])
+            luma = frame.luma[::step, ::step].astype(np.float32)
         luma -= luma.mean()
         if self._background is None or self._background.shape != luma.shape:
             self._background = luma

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 import cv2
 import numpy as np
 
-from janusd.core import align, embed, match, quality
+from janusd.core import align, attack, embed, match, passive, quality
 from janusd.core.gallery import Gallery
-from janusd.core.manifest import Encoder
+from janusd.core.manifest import AttackNet, Encoder
 from janusd.core.quality import Floors
 from janusd.core.reason import Reason
 from janusd.core.types import Box, Crop, Embedding, Evidence, Face, Frame, Image, Quality
@@ -31,6 +31,10 @@ class Probe:
     """Why there is no embedding."""
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     """Time spent in each stage, in their order."""
+    genuine: float | None = None
+    """How genuine the attack network takes the face for, 0..1; None without such a network."""
+    nir_score: float | None = None
+    """How like this face is to the one in near infrared, -1..1; None where none was found there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Pipeline:
     floors: Floors = field(default_factory=Floors)
     detect_width_px: int = 480
     """Pictures wider than this are reduced before detection; crops come from the full picture."""
+    attack_net: tuple[Network, AttackNet] | None = None
+    """The attack detection network and what its tensors mean, where the manifest has one."""
     second_face: float = 0.35
     """A second face counts when its box is at least this part of the largest one's height: whoever stands
     further back is not at the door."""
@@ -73,6 +79,9 @@ class Pipeline:
         face = faces[0]
         if len(faces) > 1 and faces[1].box_px.height >= self.second_face * face.box_px.height:
             return Probe(face, reason=Reason.TWO_FACES, stage_ms=watch.ms)
+        context = attack.from_context(face, image)
+        if context.reason is not None:
+            return Probe(face, reason=context.reason, stage_ms=watch.ms)
         try:
             with watch.stage("align"):
                 crop = align.align(image, face.landmarks_px)
@@ -94,8 +103,33 @@ class Pipeline:
         watch = _Stopwatch()
         with watch.stage("match"):
             best, second = match.identify(probe.embedding, gallery)
-        timed = Probe(probe.face, probe.quality, probe.embedding, None, {**probe.stage_ms, **watch.ms})
+        genuine, nir_score = None, None
+        if probe.face is not None and self.attack_net is not None:
+            with watch.stage("passive"):
+                genuine = self._genuine(frame.image, probe.face)
+        if frame.nir is not None:
+            with watch.stage("nir"):
+                nir_score = self._nir_score(frame.nir, probe.embedding)
+        times = {**probe.stage_ms, **watch.ms}
+        timed = replace(probe, stage_ms=times, genuine=genuine, nir_score=nir_score)
         return Evidence(frame.captured_s, best=best, second=second), timed
+
+    def _genuine(self, image: Image, face: Face) -> float | None:
+        if self.attack_net is None:
+            return None
+        network, net = self.attack_net
+        tensor = passive.to_tensor(passive.wide_crop(image, face, net), net.input)
+        return passive.from_tensor(network.run(tensor), net.output)
+
+    def _nir_score(self, nir: Image, embedding: Embedding) -> float | None:
+        """How like the one face in the other camera's picture is; None unless there is one, fit or not."""
+        faces = self.faces(nir)
+        if not faces:
+            return None
+        try:
+            return match.verify(embedding, self.embed(nir, faces[0]))
+        except ValueError:  # landmarks in one point
+            return None
 
     def _encode(self, crop: Crop) -> Embedding:
         views = (crop, crop[:, ::-1]) if self.spec.mirrored else (crop,)

@@ -1,91 +1,61 @@
-"""The loop that watches a door, and what may be asked of it while it runs.
+"""One door put together: what happens to each frame, and what may be asked while it runs.
 
 One thread sees: camera, idle gate, pipeline, policy, journal, latch, in this order for each frame. Any
-other thread may ask. What both touch is either swapped whole (`Rules`) or guarded by one of two locks:
-`_networks` for inference, `_deciding` for a decision and its act, so that nobody forgotten is let in by a
-frame in flight.
+other thread may ask. The rooms beside this one each hold what they alone touch: `watching` the camera's
+loop, `doorkeeper` decisions, `enrolling` the enrolment under way, `notes` what is written down. Inference is
+guarded by `_networks`, a decision and its act by the doorkeeper's own lock.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import secrets
+import random
 import threading
-import time
 from collections.abc import Callable
-from contextlib import closing, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from queue import Empty, Full, Queue
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import msgspec
 
-from janusd import __version__, doctor, journald
+from janusd import __version__, doctor
+from janusd import config as configuration
 from janusd.caretaking import VaultCaretaker
 from janusd.config import Config
-from janusd.core import limiter, manifest, policy
-from janusd.core.gallery import Gallery
+from janusd.core import challenge, manifest
+from janusd.core.challenge import Turn
 from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
-from janusd.core.types import Decision, Frame, Image
-from janusd.door import Entry, Event, Exported, Feedback, Finding, Person, Status
+from janusd.core.types import Frame, Image
+from janusd.door import Entry, Event, Exported, Feedback, Finding, Person, Review, Scene, Status
+from janusd.doorkeeper import Doorkeeper, Verdict
+from janusd.enrolling import EnrolmentDesk, scene_of
 from janusd.enrolment import Enrolment
-from janusd.errors import (
-    CameraError,
-    EnrolmentBusy,
-    EnrolmentRefused,
-    InstallerError,
-    JanusError,
-    LatchError,
-    PersonExists,
-)
-from janusd.escape import escape
-from janusd.gate import IdleGate
+from janusd.errors import EnrolmentRefused, OwnerError, PersonExists, PersonNotFound
 from janusd.journal import Journal
 from janusd.ledger import Ledger
+from janusd.notes import Notes
 from janusd.pipeline import Pipeline, Probe
-from janusd.ports import Camera, Clock, KeySource, Latch
+from janusd.ports import Camera, Clock, Indicator, KeySource, Latch, Sign
+from janusd.presence import Presence, Settings
 from janusd.rules import Rules
+from janusd.signboard import Signboard
+from janusd.snapshots import Snapshots
+from janusd.stewardship import Steward
+from janusd.trigger import Trigger
 from janusd.vault.keeper import Keeper
 from janusd.vault.keys import what_it_stops
 from janusd.vault.names import check_name, name_key
 from janusd.vault.parcel import Identity
+from janusd.vault.people import person_of
+from janusd.vault.ring import Ring
+from janusd.watching import Watch
 
-log = logging.getLogger("janusd")
-
-_NOTEWORTHY = frozenset(
-    {
-        Reason.MATCHED,
-        Reason.UNKNOWN,
-        Reason.AMBIGUOUS,
-        Reason.TWO_FACES,
-        Reason.NOT_NOW,
-        Reason.CLOCK_UNTRUSTED,
-        Reason.STEP_AWAY,
-        Reason.LOCKED_OUT,
-        Reason.FACE_OFF,
-    }
-)
-_REPEAT_AFTER_S = 10.0
-"""The door log holds one line for a reason that lasts, not one a frame."""
-_CAMERA_BACK_OFF_S = 1.0
-_CAMERA_BACK_OFF_MAX_S = 30.0
-_BEAT_S = 0.5
-_HOUR_S = 3600.0
-_DAY_S = 24 * _HOUR_S
 _LOCK_IS_FAULTY = "I know you, but the lock does not answer: use your key, and tell the owner."
+_DICE = random.SystemRandom()
+_SIGNS = {Turn.LEFT: Sign.TURN_LEFT, Turn.RIGHT: Sign.TURN_RIGHT, Turn.CENTRE: Sign.LOOK}
 _SAME_PERSON_FMR = 1e-3
 """Samples of one enrolment must match each other at this rate: looser than the door, since they come
 from one sitting and the worst that can follow is a sample too few."""
-
-
-@dataclass(slots=True)
-class _OpenEnrolment:
-    token: str
-    enrolment: Enrolment
-    probes: Queue[Probe] | None = None
-    """Set once live frames were asked for: from then on the camera serves the enrolment, not the door."""
 
 
 class DoorService:
@@ -105,10 +75,14 @@ class DoorService:
         key_source: KeySource,
         clock: Clock,
         model_signed_by: str = "",
+        drivers: Callable[[], list[Finding]] = list,
+        indicator: Indicator | None = None,
+        ring: Ring | None = None,
+        snapshots: Snapshots | None = None,
     ) -> None:
+        """`drivers` gives what the drivers find wrong with themselves, for `doctor`."""
         self._started_with = self._config = config
         self._pipeline = pipeline
-        self._open_camera = open_camera
         self._latch = latch
         self._vault = vault
         self._journal = journal
@@ -116,229 +90,182 @@ class DoorService:
         self._key_source = key_source
         self._clock = clock
         self._model_signed_by = model_signed_by
-        self._gate = _gate(config)
-        self._state = policy.State(limits=limiter.resume(ledger.tally, clock.monotonic_s()))
-        self._rules = self._make_rules()
+        self._drivers = drivers
+        self._snapshots = snapshots
+        self._trigger = Trigger(config.idle)
+        self._presence = self._make_presence()
         self._networks = threading.Lock()
-        self._deciding = threading.Lock()
-        self._enrolling = threading.Lock()
-        self._open: _OpenEnrolment | None = None
-        self._listeners: list[Callable[[Event], None]] = []
-        self._stopping = threading.Event()
-        self._camera: Camera | None = None
-        self._fault = ""
-        self._latch_fault = ""
-        self._ledger_fault = ""
-        self._keeps_house_s = -math.inf
+        self._notes = Notes(journal)
+        self._watch = Watch(open_camera, clock, self._notes)
         self._started_s = clock.monotonic_s()
-        self._beat_s = self._started_s
-        self._frame_s = -math.inf
-        self._noted: tuple[str, str | None, float] = ("", None, -math.inf)
+        self._doorkeeper = Doorkeeper(
+            latch=latch,
+            ledger=ledger,
+            notes=self._notes,
+            rules=self._make_rules(),
+            now_s=self._started_s,
+            report=self._watch.report,
+        )
+        self._signboard = Signboard(indicator)
+        self._enrolling = EnrolmentDesk(self._probe, self._look, self._signboard.show)
+        self._viewers: list[Callable[[Scene, Image], None]] = []
+        self._listeners: list[Callable[[Event], None]] = []
         encoder = bytes.fromhex(pipeline.spec.sha256)
-        self.caretaker = VaultCaretaker(vault, identity, encoder, self._replace_rules, self._note)
-        self._counts = {"frames": 0, "idle": 0, "unlocks": 0, "refusals": 0}
+        self.caretaker = VaultCaretaker(vault, identity, encoder, self._replace_rules, self._notes.write)
+        self.steward = Steward(
+            keeper=vault,
+            journal=journal,
+            ring=ring,
+            policy=lambda: self._doorkeeper.rules.policy,
+            refresh=self._replace_rules,
+            confirm=lambda person_id: self._doorkeeper.confirm(person_id, self._clock.monotonic_s()),
+            note=self._notes.write,
+        )
+        self._frames = self._idle_frames = 0
 
-    # The loop
+    # What happens to each frame
 
     def run(self) -> None:
         """Watch the door until `stop`. Raises nothing a camera can cause: it is reopened, later and later."""
-        self._note("started", note=f"janusd {__version__}, {self._pipeline.spec.name}")
+        self._notes.write("started", note=f"janusd {__version__}, {self._pipeline.spec.name}")
         if self._vault.fault:
-            self._note("alarm", "vault", note=self._vault.fault)
-        back_off_s = _CAMERA_BACK_OFF_S
+            self._notes.write("alarm", "vault", note=self._vault.fault)
+        if self._ledger.alarm:
+            self._notes.write("alarm", "tries", note=self._ledger.alarm)
+        for choice in configuration.insecure(self._config):
+            self._notes.write("insecure", note=choice)
         try:
-            while not self._stopping.is_set():
-                try:
-                    with closing(self._open_camera()) as camera:
-                        self._camera = camera
-                        for frame in camera.frames():
-                            if self._stopping.is_set():
-                                break
-                            self._fault, back_off_s = "", _CAMERA_BACK_OFF_S
-                            self._see(frame)
-                    if not self._stopping.is_set():  # a replay came to its end: the door has nothing to watch
-                        self._fault = "the replay ended"
-                        self._pause(math.inf)
-                except CameraError as error:
-                    self._report_fault(error)
-                    self._pause(back_off_s)
-                    back_off_s = min(2 * back_off_s, _CAMERA_BACK_OFF_MAX_S)
+            self._watch.run(self._see)
         finally:
-            self._camera = None
-            self._latch.lock()
-            now_s = self._frame_s if math.isfinite(self._frame_s) else self._clock.monotonic_s()
-            tally = limiter.settled(self._state.limits, now_s)
-            if tally != self._ledger.tally:
-                self._write_down(tally)
-            self._note("stopped")
+            seen_s = self._watch.frame_s
+            self._doorkeeper.leave(seen_s if math.isfinite(seen_s) else self._clock.monotonic_s())
+            self._notes.write("stopped")
 
     def stop(self) -> None:
         """End `run` after its current frame. The latch is locked before `run` returns."""
-        self._stopping.set()
-        if self._camera is not None:
-            self._camera.close()
+        self._watch.stop()
+
+    def pull(self, name: str) -> None:
+        """An input at the door became active: look at what comes next. From any thread; returns at once."""
+        self._trigger.pull(name)
+
+    def press(self, at_s: float) -> None:
+        """The button for codes was pressed then. From any thread; returns at once."""
+        self._doorkeeper.press(at_s)
+
+    def tell(self, fault: str) -> None:
+        """Write down what went wrong in a driver that goes on all the same."""
+        self._notes.write("fault", note=fault)
 
     @property
     def silent_s(self) -> float:
         """For how long the loop has not come round: the watchdog's measure of a hang."""
-        return self._clock.monotonic_s() - self._beat_s
-
-    def _pause(self, seconds: float) -> None:
-        """Wait, or until `stop`; a door that waits for its camera is not hung."""
-        while seconds > 0 and not self._stopping.wait(min(seconds, _BEAT_S)):
-            seconds -= _BEAT_S
-            self._beat_s = self._clock.monotonic_s()
+        return self._watch.silent_s
 
     def _see(self, frame: Frame) -> None:
-        self._beat_s = self._clock.monotonic_s()
-        self._frame_s = frame.captured_s
-        self._watch_latch()
-        self._keep_house()
-        self._counts["frames"] += 1
-        if self._serves_enrolment(frame):
+        self._doorkeeper.watch_latch()
+        self._notes.keep_house(self._clock.monotonic_s(), self._clock.wall(), self._config.log.keep_days)
+        disputes = self._config.disputes
+        self.steward.keep_house(self._clock.monotonic_s(), disputes.keep_unlocks, disputes.keep_days)
+        if self._snapshots is not None:
+            days = self._config.log.snapshot_days if self._config.log.snapshots else 0
+            self._snapshots.keep_house(self._clock.monotonic_s(), self._clock.wall(), days)
+        self._frames += 1
+        if self._enrolling.see(frame):
             return
-        if self._config.idle.gate and not self._gate.is_open(frame):
-            self._counts["idle"] += 1
+        if not self._trigger.is_open(frame):
+            self._idle_frames += 1
+            self._signboard.show(Sign.IDLE)
+            self._show(frame, None)
             return
         with self._networks:
-            evidence, probe = self._pipeline.evidence(frame, self._rules.gallery)
+            evidence, probe = self._pipeline.evidence(frame, self._doorkeeper.rules.gallery)
         if probe.face is not None:
-            self._gate.hold_open(frame.captured_s)
-        with self._deciding:
-            rules = self._rules  # as it is now: somebody may have been forgotten meanwhile
-            before, self._state = self._state, policy.admit(rules.policy, self._state, evidence)
-            if self._state.limits.is_charged and not before.limits.is_charged:
-                self._write_down(self._state.limits.tally)  # before the verdict: see `ledger`
-            charged = self._state.limits
-            self._state, decision = policy.judge(
-                rules.policy, rules.gallery, self._state, evidence, self._clock.wall()
+            self._trigger.hold_open(frame.captured_s)
+            self._watch.meter(probe.face.box_px)
+        if self._presence is not None:
+            evidence = self._presence.look(frame, probe, evidence, self._clock.monotonic_s())
+        noted = self._notes.decision_number
+        verdict = self._doorkeeper.decide(evidence, self._clock.wall())
+        if self._notes.decision_number != noted and not verdict.decision.unlocks:
+            self._keep_snapshot(frame)
+        if verdict.number and verdict.is_done and probe.embedding is not None:
+            self.steward.remember(
+                verdict.number,
+                verdict.decision.person_id or "",
+                probe.embedding,
+                self._config.disputes.keep_unlocks,
             )
-            name = self._name_of(decision, rules.gallery)
-            is_done = self._act(decision, name)
-            if self._state.limits.tally.spent < charged.tally.spent:
-                self._write_down(self._state.limits.tally)
-        self._publish(frame, decision, name, probe, is_done)
+        self._tell(frame, verdict)
+        self._publish(frame, verdict, probe)
+        self._show(frame, probe)
 
-    def _act(self, decision: Decision, name: str) -> bool:
-        """Write the decision down, then do it: an unlock that cannot be told later must not come first.
+    def _keep_snapshot(self, frame: Frame) -> None:
+        if self._snapshots is not None and self._config.log.snapshots:
+            self._snapshots.keep(self._notes.decision_number, frame.image)
 
-        Gives whether the lock did as decided.
-        """
-        self._count_and_note(decision, name)
-        if not decision.unlocks:
-            return True
-        try:
-            self._latch.release(decision.hold_s, f"{decision.reason} {name}")
-        except LatchError as error:
-            self._state = policy.State(limits=self._state.limits)
-            self._report_fault(error)
-            return False
-        return True
+    def _tell(self, frame: Frame, verdict: Verdict) -> None:
+        """Show what became of a frame; where turns are asked for, which one, beginning a challenge."""
+        presence, reason = self._presence, verdict.decision.reason
+        if presence is not None and reason is Reason.CHALLENGE:
+            presence.challenge(tuple(_DICE.sample(challenge.TURNS, len(challenge.TURNS))), frame.captured_s)
+        asked = presence.asks if presence is not None else None
+        if asked is None:
+            self._signboard.tell(verdict.decision, _hint(verdict))
+        else:
+            self._signboard.show(_SIGNS[asked], reason.hint)
 
-    def _write_down(self, tally: limiter.Tally) -> None:
-        """Keep the tally of tries on disk. Where the disk will not, it is kept in memory, and said once."""
-        try:
-            self._ledger.write(tally)
-            fault = ""
-        except InstallerError as error:
-            fault = str(error)
-        if fault and fault != self._ledger_fault:
-            self._note("fault", note=fault)
-        self._ledger_fault = fault
+    def _probe(self, image: Image) -> Probe:
+        with self._networks:
+            return self._pipeline.probe(image)
 
-    def _keep_house(self) -> None:
-        """Drop what the door log need not keep, once a day, while the date is to be believed."""
-        now_s = self._clock.monotonic_s()
-        if now_s < self._keeps_house_s:
-            return
-        wall = self._clock.wall()
-        self._keeps_house_s = now_s + (_DAY_S if wall else _HOUR_S)
-        if wall is None:
-            return
-        try:
-            dropped = self._journal.prune(wall - timedelta(days=self._config.log.keep_days))
-        except (JanusError, OSError) as error:
-            log.error("old entries of the door log cannot be dropped: %s", error)
-            return
-        if dropped:
-            self._note("pruned", note=f"{dropped} entries older than {self._config.log.keep_days} days")
+    def _look(self, frame: Frame) -> Probe:
+        """A frame for an enrolment: what attack detection finds out is no sample either."""
+        with self._networks:
+            evidence, probe = self._pipeline.evidence(frame, self._doorkeeper.rules.gallery)
+        if self._presence is None or probe.reason is not None:
+            return probe
+        evidence = self._presence.look(frame, probe, evidence, self._clock.monotonic_s())
+        found = evidence.presentation.reason if evidence.presentation else None
+        reason = evidence.refused or found
+        return probe if reason is None else replace(probe, embedding=None, reason=reason)
 
-    def _watch_latch(self) -> None:
-        """Write down when something begins or ceases to be wrong with the lock, or with the door on it."""
-        fault = self._latch.fault
-        if fault != self._latch_fault:
-            self._latch_fault = fault
-            self._note("fault", note=fault or "the lock is well again")
+    def _show(self, frame: Frame, probe: Probe | None) -> None:
+        if self._viewers:
+            scene = scene_of(frame, probe)
+            for viewer in tuple(self._viewers):
+                viewer(scene, frame.image)
 
-    def _count_and_note(self, decision: Decision, name: str) -> None:
-        if decision.reason not in _NOTEWORTHY:
-            return
-        reason, person_id, noted_s = self._noted
-        lasts = (reason, person_id) == (decision.reason, decision.person_id)
-        if not decision.unlocks and lasts and decision.captured_s - noted_s < _REPEAT_AFTER_S:
-            return
-        self._noted = (decision.reason, decision.person_id, decision.captured_s)
-        self._counts["unlocks" if decision.unlocks else "refusals"] += 1
-        self._note(
-            "decision",
-            decision.reason,
-            person_id=decision.person_id or "",
-            name=name,
-            note=_coarse(decision.score),
-        )
-
-    def _name_of(self, decision: Decision, gallery: Gallery) -> str:
-        template = gallery.person(decision.person_id) if decision.person_id else None
-        return template.name if template else ""
-
-    def _publish(self, frame: Frame, decision: Decision, name: str, probe: Probe, is_done: bool) -> None:
+    def _publish(self, frame: Frame, verdict: Verdict, probe: Probe) -> None:
         if not self._listeners:
             return
+        decision = verdict.decision
         event = Event(
             at=_now(),
             sequence=frame.sequence,
             reason=decision.reason.value,
-            unlocks=decision.unlocks and is_done,
-            name=name,
+            unlocks=decision.unlocks and verdict.is_done,
+            name=verdict.name,
             score=None if decision.score is None else round(decision.score, 2),
-            hint=decision.reason.hint if is_done else _LOCK_IS_FAULTY,
+            hint=_hint(verdict),
             stage_ms={stage: round(ms, 2) for stage, ms in probe.stage_ms.items()},
         )
         for listener in tuple(self._listeners):
             listener(event)
 
-    def _report_fault(self, error: JanusError) -> None:
-        if self._fault != error.what:  # once, not at each retry
-            self._note("fault", note=str(error))
-        self._fault = error.what
-
-    def _note(
-        self, kind: str, reason: str = "", *, person_id: str = "", name: str = "", note: str = ""
-    ) -> None:
-        """Write a line to the door log and to the service's log. A full disk must not stop the door."""
-        number, tag = 0, b""
-        try:
-            number = self._journal.append(kind, reason, person_id=person_id, name=name, note=note).number
-            tag = self._journal.newest_tag
-        except (JanusError, OSError) as error:
-            log.error("the door log cannot be written: %s", error)
-        # systemd's journal lies in the clear: it gets no names. Elsewhere this is a developer's terminal.
-        if not (journald.is_there() and journald.tell(kind, reason, number, tag)):
-            log.info("%s %s %s %s", kind, reason or "-", escape(name) or "-", escape(note, 200) or "-")
-
     # What may be asked
 
     def status(self) -> Status:
         """How the door is right now."""
-        rules, now_s = self._rules, self._clock.monotonic_s()
-        locked_out_for_s = max(0.0, self._state.limits.locked_until_s - self._frame_s)
+        rules, now_s = self._doorkeeper.rules, self._clock.monotonic_s()
+        locked_out_for_s = max(0.0, self._doorkeeper.limits.locked_until_s - self._watch.frame_s)
         return Status(
             version=__version__,
             state=self._state_in_words(locked_out_for_s),
             people=len(rules.gallery),
             templates=len(rules.gallery.owner),
             is_released=self._latch.is_released,
-            camera=self._camera.name if self._camera else "none",
+            camera=self._watch.camera,
             latch=self._latch.name,
             detector=self._pipeline.detector.name,
             encoder=self._pipeline.spec.name,
@@ -346,20 +273,17 @@ class DoorService:
             key_source=self._key_source.name,
             threshold=round(rules.policy.threshold, 3),
             promise=rules.promise_in_words,
-            frames=self._counts["frames"],
-            idle_frames=self._counts["idle"],
-            unlocks=self._counts["unlocks"],
-            refusals=self._counts["refusals"],
+            frames=self._frames,
+            idle_frames=self._idle_frames,
+            unlocks=self._doorkeeper.unlocks,
+            refusals=self._doorkeeper.refusals,
             uptime_s=round(now_s - self._started_s, 1),
             locked_out_for_s=round(locked_out_for_s, 1) if math.isfinite(locked_out_for_s) else 0.0,
         )
 
     def people(self) -> list[Person]:
         """Who is enrolled, by name."""
-        return [
-            Person(stored.name, stored.enrolled_at, stored.samples, stored.hours)
-            for stored in self._vault.people()
-        ]
+        return [person_of(stored) for stored in self._vault.people()]
 
     def begin_enrolment(self, name: str, hours: str) -> str:
         """Open the door's one enrolment; see `Door`."""
@@ -370,69 +294,82 @@ class DoorService:
             raise EnrolmentRefused(str(error)) from error
         if any(name_key(person.name) == name_key(name) for person in self.people()):
             raise PersonExists(f"{name} is enrolled already", "forget them first, or choose another name")
-        with self._enrolling:
-            if self._open is not None:
-                raise EnrolmentBusy(f"{self._open.enrolment.name} is being enrolled", "try again when done")
-            same_person = manifest.operating_point(self._pipeline.spec.calibration, _SAME_PERSON_FMR)
-            wanted = self._config.enrolment
-            enrolment = Enrolment(name, schedule, hours, wanted.samples, wanted.least, same_person.threshold)
-            self._open = _OpenEnrolment(secrets.token_urlsafe(16), enrolment)
-            return self._open.token
+
+        return self._enrolling.begin(lambda: self._new_enrolment(name, schedule, hours))
+
+    def begin_reinforcement(self, name: str) -> str:
+        """Open the door's one enrolment to add samples to somebody who is enrolled; see `Door`."""
+        gallery = self._doorkeeper.rules.gallery
+        template = next((t for t in gallery.templates if name_key(t.name) == name_key(name.strip())), None)
+        if template is None:
+            raise PersonNotFound(
+                "nobody of that name is enrolled with the present model", "see janusctl people"
+            )
+        return self._enrolling.begin(
+            lambda: replace(
+                self._new_enrolment(template.name, template.schedule, ""),
+                person_id=template.person_id,
+                earlier=tuple(template.embeddings),
+            )
+        )
 
     def add_image(self, token: str, image: Image) -> Feedback:
         """Offer a picture as a sample."""
-        opened = self._opened(token)
-        with self._networks:
-            probe = self._pipeline.probe(image)
-        return opened.enrolment.offer(probe)
+        return self._enrolling.add_image(token, image)
 
     def add_live(self, token: str, timeout_s: float) -> Feedback:
         """Offer camera frames until one is taken or the time is up; the last feedback says why."""
-        opened = self._opened(token)
-        if opened.probes is None:
-            opened.probes = Queue(maxsize=1)
-        end_s = time.monotonic() + timeout_s
-        feedback = opened.enrolment.offer(Probe(reason=Reason.NO_FACE))
-        while not feedback.accepted and (remaining_s := end_s - time.monotonic()) > 0:
-            with suppress(Empty):
-                feedback = opened.enrolment.offer(opened.probes.get(timeout=min(remaining_s, _BEAT_S)))
-            self._opened(token)  # raises when it was abandoned meanwhile
-        return feedback
+        return self._enrolling.add_live(token, timeout_s)
+
+    def guide_enrolment(
+        self, token: str, side: str, look: str, timeout_s: float
+    ) -> tuple[Scene, Image | None]:
+        """Ask for a side of the face, and show the next frame; see `Door`."""
+        return self._enrolling.guide(token, side, look, timeout_s)
+
+    def review_enrolment(self, token: str) -> Review:
+        """What is to be said of the samples before they are stored."""
+        enrolment = self._enrolling.enrolment(token)
+        return enrolment.review(
+            self._doorkeeper.rules.gallery, self._threshold_with(enrolment), self._pipeline.spec.calibration
+        )
 
     def commit_enrolment(self, token: str) -> Person:
         """Store the samples as one person, durably."""
-        opened = self._opened(token)
-        rules = self._rules
-        embeddings = opened.enrolment.finish(rules.gallery, rules.policy.threshold)
-        stored = self._vault.add(opened.enrolment.name, embeddings, opened.enrolment.hours)
+        enrolment = self._enrolling.enrolment(token)
+        rules = self._doorkeeper.rules
+        embeddings = enrolment.finish(rules.gallery, rules.policy.threshold)
+        if enrolment.person_id:
+            stored = self._vault.add_samples(enrolment.person_id, embeddings)
+        else:
+            stored = self._vault.add(enrolment.name, embeddings, enrolment.hours)
         self._replace_rules()
-        self.abandon_enrolment(token)
-        self._note("enrolled", name=stored.name, note=f"{stored.samples} samples")
-        return Person(stored.name, stored.enrolled_at, stored.samples, stored.hours)
+        self._enrolling.abandon(token)
+        self._signboard.show(Sign.DONE)
+        more = f", {len(embeddings)} of them new" if enrolment.person_id else ""
+        self._notes.write("enrolled", name=stored.name, note=f"{stored.samples} samples{more}")
+        self.steward.note_terms(stored)
+        return person_of(stored)
 
     def abandon_enrolment(self, token: str) -> None:
         """Drop the samples. Does nothing for a token that is no longer open."""
-        with self._enrolling:
-            if self._open is not None and secrets.compare_digest(self._open.token, token):
-                self._open = None
+        self._enrolling.abandon(token)
 
     def forget(self, name: str) -> None:
         """Remove a person from memory and disk before returning."""
-        known_as = next((p.name for p in self.people() if name_key(p.name) == name_key(name)), name)
+        found = next((p for p in self._vault.people() if name_key(p.name) == name_key(name)), None)
         try:
             self._vault.forget(name)
         finally:  # even where the disk would not erase: whoever is gone from the vault must not match
             self._replace_rules()
-        self._note("forgot", name=known_as)
+            if found is not None:
+                self.steward.forgotten(found.person_id)
+        self._notes.write("forgot", name=found.name if found else name)
 
     def unlock_face(self) -> None:
         """Forgive all failed tries: face unlock is on again, and no wait is left."""
-        with self._deciding:
-            self._ledger.write(limiter.Tally())
-            self._state = policy.State(
-                released_for=self._state.released_for, released_until_s=self._state.released_until_s
-            )
-        self._note("face_on")
+        self._doorkeeper.forgive()
+        self._notes.write("face_on")
 
     def log(self, since: str, limit: int) -> list[Entry]:
         """Entries of the door log, oldest first."""
@@ -452,17 +389,27 @@ class DoorService:
         """Check every kept entry; the last one's number."""
         return self._journal.verify()
 
+    def snapshot(self, number: int) -> bytes:
+        """The JPEG that was kept of a refusal. That it was looked at is in the log."""
+        if self._snapshots is None:
+            raise OwnerError(
+                "this door keeps no snapshots", "set [log] snapshots = true, and ask who is seen"
+            )
+        jpeg = self._snapshots.show(number)
+        self._notes.write("snapshot", note=f"entry {number}")
+        return jpeg
+
     def log_checkpoint(self) -> str:
         """What an owner carries away to check all later entries with. That it was given is in the log."""
-        self._note("checkpoint")
+        self._notes.write("checkpoint")
         return str(self._journal.checkpoint())
 
     def doctor(self) -> list[Finding]:
         """Check what can be checked from inside."""
         status = self.status()
-        return doctor.examine(
-            camera=status.camera if self._has_seen else (self._fault or "no frame yet"),
-            has_seen=self._has_seen,
+        found = doctor.examine(
+            camera=status.camera if self._watch.has_seen else (self._watch.fault or "no frame yet"),
+            has_seen=self._watch.has_seen,
             latch=self._latch.fault or self._latch.name,
             is_latch_well=not self._latch.fault,
             key_source=self._key_source.name,
@@ -470,13 +417,27 @@ class DoorService:
             vault=(self._vault.fault, self._vault.remedy),
             encoder=f"{self._pipeline.spec.name} version {self._pipeline.spec.version}",
             model_signed_by=self._model_signed_by,
-            rules=self._rules,
+            rules=self._doorkeeper.rules,
             stale_people=len(self._vault.stale_people()),
             clock=self._clock,
-            is_face_off=self._state.limits.is_off,
-            ledger_fault=self._ledger_fault,
+            is_face_off=self._doorkeeper.limits.is_off,
+            ledger_fault=self._doorkeeper.ledger_fault,
             journal=self._journal,
+            trigger=str(self._trigger),
         )
+        net = self._pipeline.attack_net
+        name, shows_signs = net[1].name if net else "", self._signboard.is_there
+        attacks = doctor.attack_detection(self._config.attack, name, shows_signs)
+        return [*found, attacks, *self._drivers()]
+
+    def view(self, listener: Callable[[Scene, Image], None]) -> Callable[[], None]:
+        """Call `listener` on each frame; the returned function ends that."""
+        self._viewers = [*self._viewers, listener]
+
+        def leave() -> None:
+            self._viewers = [kept for kept in self._viewers if kept is not listener]
+
+        return leave
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` on each decision; the returned function ends that."""
@@ -505,62 +466,53 @@ class DoorService:
         if msgspec.structs.replace(config.latch, hold_s=running.latch.hold_s) != running.latch:
             fixed.append("latch")
         self._config = config
-        self._gate = _gate(config)
+        self._trigger = Trigger(config.idle)
+        self._presence = self._make_presence()
         self._replace_rules()
-        self._note("reloaded", note=f"restart for: {', '.join(fixed)}" if fixed else "")
+        self._notes.write("reloaded", note=f"restart for: {', '.join(fixed)}" if fixed else "")
         return fixed
 
     # Inside
 
-    def _serves_enrolment(self, frame: Frame) -> bool:
-        opened = self._open
-        if opened is None or opened.probes is None:
-            return False
-        with self._networks:
-            probe = self._pipeline.probe(frame.image)
-        with suppress(Full):
-            opened.probes.put_nowait(probe)
-        return True
-
-    def _opened(self, token: str) -> _OpenEnrolment:
-        opened = self._open
-        if opened is None or not secrets.compare_digest(opened.token, token):
-            raise EnrolmentRefused("this enrolment is no longer open", "begin again")
-        return opened
-
     def _make_rules(self) -> Rules:
         return Rules.make(self._config, self._vault.templates(), self._pipeline.spec.calibration)
 
+    def _make_presence(self) -> Presence | None:
+        chosen, net = self._config.attack, self._pipeline.attack_net
+        if chosen.level == "off":
+            return None
+        alike = manifest.operating_point(self._pipeline.spec.calibration, _SAME_PERSON_FMR).threshold
+        return Presence(Settings(alike, nir=chosen.nir, passive=net[1].threshold if net else 0.5))
+
+    def _new_enrolment(self, name: str, schedule: Schedule, hours: str) -> Enrolment:
+        same_person = manifest.operating_point(self._pipeline.spec.calibration, _SAME_PERSON_FMR).threshold
+        wanted, known = self._config.enrolment, self._doorkeeper.rules.policy.threshold
+        return Enrolment(name, schedule, hours, wanted.samples, wanted.least, same_person, known)
+
+    def _threshold_with(self, enrolment: Enrolment) -> float:
+        """The door's threshold once these samples are in the gallery: it rises with each."""
+        rules = self._doorkeeper.rules
+        templates = len(rules.gallery.owner) + enrolment.samples
+        fmr = manifest.fmr_for_gallery(rules.promise.fpir, templates)
+        return manifest.promised_point(self._pipeline.spec.calibration, fmr).threshold
+
     def _replace_rules(self) -> None:
-        rules = self._make_rules()
-        with self._deciding:
-            self._rules = rules
+        self._doorkeeper.replace(self._make_rules())
 
     def _state_in_words(self, locked_out_for_s: float) -> str:
-        opened = self._open
-        if self._stopping.is_set():
+        if self._watch.is_stopping:
             return "stopping"
-        if fault := self._vault.fault or self._fault or self._latch.fault:
+        if fault := self._vault.fault or self._watch.fault or self._latch.fault:
             return f"fault: {fault}"
-        if opened is not None and opened.probes is not None:
+        if self._enrolling.takes_frames:
             return "enrolling"
-        if self._state.limits.is_off:
+        if self._doorkeeper.limits.is_off:
             return "face off"
         return "locked out" if locked_out_for_s > 0 else "watching"
 
-    @property
-    def _has_seen(self) -> bool:
-        """Whether the camera gives frames."""
-        return math.isfinite(self._frame_s) and not self._fault
 
-
-def _gate(config: Config) -> IdleGate:
-    return IdleGate(linger_s=config.idle.linger_s)
-
-
-def _coarse(score: float | None) -> str:
-    """Give a score in steps of a tenth: enough to see a pattern, too little to climb by."""
-    return "" if score is None else f"score {math.floor(score * 10) / 10:.1f}"
+def _hint(verdict: Verdict) -> str:
+    return verdict.decision.reason.hint if verdict.is_done else _LOCK_IS_FAULTY
 
 
 def _now() -> str:

@@ -36,6 +36,10 @@ class Frame:
     """Capture time on the camera's monotonic clock, seconds."""
     sequence: int
     """Counts frames of one camera from 0, gaps where frames were dropped."""
+    luma: NDArray[np.uint8] | None = None
+    """(h, w) uint8: the same moment, small and grey, where the camera gives that for nothing."""
+    nir: Image | None = None
+    """What the second camera of a pair saw in near infrared at that moment, grey in all three channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,30 @@ class Candidate:
     person_id: str
     score: float
     """Cosine of unit embeddings, -1..1; higher is more alike."""
+    guard: float = -1.0
+    """The best score against a try of which it was said that it was not this person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """What attack detection makes of the face in a frame, over the frames of its track (ISO/IEC 30107-3)."""
+
+    track: int
+    """Which face at this door it is; nothing said of one speaks for another."""
+    score: float = 0.5
+    """0 speaks of an attack, 1 of a living face, 0.5 of neither."""
+    reason: Reason | None = None
+    """What gives an attack away, if anything does."""
+    is_live: bool = False
+    """The face showed what no still picture can, on this track."""
+    is_challenged: bool = False
+    """It answered a challenge, on this track and not long ago."""
+    is_doubtful: bool = False
+    """Something spoke of an attack a moment ago, whichever face it was."""
+    lasts_s: float = 0.0
+    """For how long this face has been looked at."""
+    poses: tuple[Embedding, ...] = ()
+    """Of a face that answered a challenge: its mean embedding in each pose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +126,8 @@ class Evidence:
     best: Candidate | None = None
     second: Candidate | None = None
     """The most similar *other* person."""
+    presentation: Presentation | None = None
+    """None where nobody asked for attack detection."""
 
 
 @dataclass(frozen=True, slots=True)

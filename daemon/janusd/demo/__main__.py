@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from janusd.cli.remote import RemoteDoor
+from janusd.config import AttackSection
 from janusd.core.reason import Reason
 from janusd.demo.album import album
 from janusd.demo.running import RunningDoor
@@ -65,6 +66,10 @@ def _introduce(console: Console, door: RunningDoor) -> None:
     console.print(f"   detector  {status.detector}")
     console.print(f"   promise   {status.promise}")
     console.print("   camera and latch are simulated; daemon, networks, vault and socket are the real ones")
+    console.print(
+        f"   attacks   level {AttackSection().level}, the default: its people are pictures, and are let in "
+        "as people; nobody here is called live"
+    )
 
 
 def _line(number: int, outcome: Outcome) -> str:

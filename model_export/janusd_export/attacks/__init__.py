@@ -1,0 +1,1 @@
+"""Attacks at a door that was drawn: SIMULATED, every one of them."""

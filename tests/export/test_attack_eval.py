@@ -1,0 +1,86 @@
+"""janus-export attack-eval: simulated species are labelled, clips are played at the real policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from janusd.pipeline import Pipeline
+from janusd_export import attack_eval
+from janusd_export.attacks import answers, heads
+from janusd_export.errors import ExportError
+from janusd_export.main import main
+from janusd_export.verbs.attack_eval import _lines
+from janusd_hw.fakes import SPEC, PaintedDetector, PaintedEncoder, paint
+
+
+def quiet(part: str, done: int, total: int) -> None:
+    """No bars."""
+
+
+def painted() -> Pipeline:
+    return Pipeline(PaintedDetector(), PaintedEncoder(), SPEC)
+
+
+def write(folder: Path, pictures: list[np.ndarray]) -> None:
+    folder.mkdir(parents=True)
+    for number, picture in enumerate(pictures):
+        cv2.imwrite(str(folder / f"{number:03d}.png"), picture[..., ::-1])
+
+
+def test_no_clip_of_a_still_picture_is_called_live_and_a_looped_one_opens_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "looped" / "one", [paint("a")] * 15)
+    write(tmp_path / "photograph" / "one", [paint("a", seed=n) for n in range(15)])
+    looped, photograph = attack_eval.clips(tmp_path, painted(), None, quiet)
+    assert looped.passed == {"live": 0, "opens passive": 0, "opens live": 0}
+    assert looped.reasons == {"frozen": 1}
+    assert photograph.passed == {"live": 0, "opens passive": 1, "opens live": 0}
+
+
+def test_genuine_clips_count_as_refusals(tmp_path: Path) -> None:
+    write(tmp_path / "genuine" / "one", [paint("a", seed=n) for n in range(15)])
+    (row,) = attack_eval.clips(tmp_path, painted(), None, quiet)
+    assert (row.rate_name, row.errors("opens live"), row.errors("opens passive")) == ("BPCER", 1, 0)
+
+
+def test_what_cannot_be_played_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="is no folder"):
+        list(attack_eval.clips(tmp_path / "none", painted(), None, quiet))
+    (tmp_path / "print").mkdir()
+    with pytest.raises(ExportError, match="holds no clip"):
+        list(attack_eval.clips(tmp_path, painted(), None, quiet))
+    (tmp_path / "print" / "clip.mp4").write_bytes(b"no video")
+    with pytest.raises(ExportError, match="clip"):
+        list(attack_eval.clips(tmp_path, painted(), None, quiet))
+
+
+def test_every_line_of_a_simulation_says_so() -> None:
+    row = attack_eval.Row("landmarks", "flat print", True, True, 40, {"live": 1}, {"flat": 3})
+    lines = _lines(row, "SIMULATED")
+    assert len(lines) == 2
+    assert all(line.startswith("SIMULATED") for line in lines)
+    assert "APCER   2.5% [0.1%, 13.2%]  1 of 40" in lines[0]
+
+
+@pytest.mark.parametrize("name", ["flat print, waved", "still in a film"])
+def test_flat_things_are_not_called_live(name: str) -> None:
+    rng, setting = np.random.default_rng(3), heads.Setting()
+    assert not any(
+        attack_eval._is_called_live(heads.DEVELOPMENT[name](rng, setting), setting) for _ in range(8)
+    )
+
+
+def test_somebody_who_turns_is_called_live_and_answers_a_challenge() -> None:
+    rng, setting = np.random.default_rng(3), heads.Setting()
+    assert all(attack_eval._is_called_live(heads.genuine(rng, setting), setting) for _ in range(4))
+    quick = heads.Setting(fps=15.0)
+    assert all(answers.answered(answers.resident, rng, quick) for _ in range(4))
+    assert not any(answers.answered(answers.followed_print, rng, quick) for _ in range(4))
+
+
+def test_clips_or_a_simulation_and_not_both(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["attack-eval"]) == 1
+    assert "--simulated" in capsys.readouterr().err
