@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janusd.core import align, quality
+from janusd.core.pose import head_pose
 from janusd.core.quality import Floors
 from janusd.core.reason import Reason
 from janusd.core.types import Box, Face, Frame, Points
@@ -104,18 +105,18 @@ def test_an_unfit_face_names_its_reason(image: np.ndarray, someone: Face, reason
 def test_a_nose_beside_the_eyes_means_the_head_is_turned() -> None:
     to_the_right = np.zeros((5, 2), np.float32)
     to_the_right[2, 0] = 30
-    yaw, _, _ = quality.head_pose_deg(face(shift=to_the_right).landmarks_px, 640)
-    mirrored_yaw, _, _ = quality.head_pose_deg(face(shift=-to_the_right).landmarks_px, 640)
+    yaw = head_pose(face(shift=to_the_right), (640, 480)).yaw_deg
+    mirrored_yaw = head_pose(face(shift=-to_the_right), (640, 480)).yaw_deg
     assert yaw > 25
     assert mirrored_yaw < -25
 
 
 def test_a_straight_face_has_hardly_any_yaw_or_roll_and_a_tilted_one_its_tilt() -> None:
-    yaw, pitch, roll = quality.head_pose_deg(face().landmarks_px, 640)
-    assert abs(yaw) < 5
-    assert abs(pitch) < 20
-    assert abs(roll) < 3
-    assert quality.head_pose_deg(face(angle_deg=20).landmarks_px, 640)[2] == pytest.approx(20, abs=3)
+    pose = head_pose(face(), (640, 480))
+    assert abs(pose.yaw_deg) < 5
+    assert abs(pose.pitch_deg) < 20
+    assert abs(pose.roll_deg) < 3
+    assert head_pose(face(angle_deg=20), (640, 480)).roll_deg == pytest.approx(20, abs=3)
 
 
 def still(value: int, captured_s: float) -> Frame:

@@ -6,22 +6,13 @@ Each floor costs a resident a moment and saves them a wrong answer; the first on
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import cv2
 import numpy as np
 
+from janusd.core.pose import pose_of
 from janusd.core.reason import Reason
-from janusd.core.types import Crop, Face, Image, Points, Quality
-
-_FACE_MM: Final = np.array(
-    [[-31.5, -32.0, 28.0], [31.5, -32.0, 28.0], [0.0, 0.0, 0.0], [-25.0, 30.0, 22.0], [25.0, 30.0, 22.0]]
-)
-"""A mean adult head: the five landmarks in millimetres from the nose tip, x to the image's right, y down, z
-away from the camera; 63 mm between the pupils (ISO/TR 7250-2)."""
-
-_FOCAL_OVER_WIDTH: Final = 0.94
-"""Focal length over image width of a 56 degree lens; pose depends on it only weakly."""
+from janusd.core.types import Crop, Face, Image, Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +37,15 @@ class Floors:
 
 def assess(image: Image, face: Face, crop: Crop, floors: Floors) -> Quality:
     """Measure a face and name the first floor it fails."""
-    pose = head_pose_deg(face.landmarks_px, image.shape[1])
+    pose = pose_of(face.landmarks_px, image.shape[1])
     eyes = face.landmarks_px[1] - face.landmarks_px[0]
     inter_ocular_px = float(np.hypot(eyes[0], eyes[1]))
     luma = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     brightness = float(luma.mean())
-    measured = Quality(inter_ocular_px, *pose, brightness, sharpness(crop), None)
+    measured = Quality(
+        inter_ocular_px, pose.yaw_deg, pose.pitch_deg, pose.roll_deg, brightness, sharpness(crop), None,
+    )  # fmt: skip
     return Quality(*_values(measured), _first_failure(measured, face, image, floors))
-
-
-def head_pose_deg(landmarks_px: Points, image_width_px: int) -> tuple[float, float, float]:
-    """Yaw, pitch and roll of a head, in degrees, from its five landmarks.
-
-    Perspective-n-point on a mean head (SQPnP, Terzakis and Lourakis 2020). At 63 px between the eyes and
-    2 px of landmark noise yaw is good to about 3 degrees.
-    """
-    centre = landmarks_px.mean(axis=0, dtype=np.float64)
-    focal = _FOCAL_OVER_WIDTH * image_width_px
-    camera = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]])
-    found, rotation_vector, _ = cv2.solvePnP(
-        _FACE_MM, landmarks_px.astype(np.float64), camera, None, flags=cv2.SOLVEPNP_SQPNP
-    )
-    if not found:  # degenerate landmarks: as far turned as can be, so that a floor refuses the face
-        return 90.0, 90.0, 90.0
-    r = cv2.Rodrigues(rotation_vector)[0]
-    forward = r @ np.array([0.0, 0.0, -1.0])  # from the head through the nose, in camera axes
-    side = r @ np.array([1.0, 0.0, 0.0])
-    yaw = np.degrees(np.arctan2(forward[0], -forward[2]))
-    pitch = np.degrees(np.arcsin(np.clip(forward[1], -1.0, 1.0)))
-    roll = np.degrees(np.arctan2(side[1], side[0]))
-    return float(yaw), float(pitch), float(roll)
 
 
 def sharpness(crop: Crop) -> float:
