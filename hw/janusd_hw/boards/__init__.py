@@ -23,6 +23,7 @@ ROLES = ("relay", "rex", "contact", "tamper", "trigger", "led_released", "led_al
 DEAD_OWNER = ("persists", "falls", "unknown")
 _TABLES = {
     "pins": {"source"},
+    "header": {"v3_3", "v5", "ground", "source"},
     "boot": {"pull_up", "pull_down", "unknown", "source"},
     "forbidden": set(),
     "wiring": {"logic_v", "why"},
@@ -48,6 +49,8 @@ class Board:
     """What an output does once nobody holds it: "persists", "falls" or "unknown"."""
     pins: Mapping[int, int]
     """Header pin -> line."""
+    power: Mapping[int, str]
+    """Header pin -> what it carries instead of a line: "3.3 V", "5 V", "ground", or a bus that is no GPIO."""
     pull_up: frozenset[int]
     pull_down: frozenset[int]
     """What each line is from power-on until something drives it; the others are unknown."""
@@ -86,6 +89,10 @@ class Board:
                 found.append(f"line {line} is pulled {pull} at boot: the relay would pull in; choose another")
             elif pull == "unknown":
                 found.append(f"nobody knows what line {line} does at boot: measure it, and add a resistor")
+        if role == "buzzer" and line in (self.pull_down if active_low else self.pull_up):
+            found.append(
+                f"line {line} is pulled there at boot: the buzzer would sound until janus-latchd starts"
+            )
         return found
 
 
@@ -147,6 +154,7 @@ def _board(key: str, file: dict[str, Any]) -> Board:
         chip=str(file["chip"]),
         dead_owner=str(file["dead_owner"]),
         pins={int(pin): int(line) for pin, line in file["pins"].items() if pin != "source"},
+        power=_power(file["header"]),
         pull_up=frozenset(map(int, boot["pull_up"])),
         pull_down=frozenset(map(int, boot["pull_down"])),
         forbidden={int(line): str(why) for line, why in file["forbidden"].items()},
@@ -160,6 +168,12 @@ def _board(key: str, file: dict[str, Any]) -> Board:
     )
 
 
+def _power(header: dict[str, Any]) -> dict[int, str]:
+    carried = {"v3_3": "3.3 V", "v5": "5 V", "ground": "ground"}
+    named = [(pin, words) for table, words in carried.items() for pin in header[table]]
+    return {int(pin): str(words) for pin, words in (*named, *header.get("other", {}).items())}
+
+
 def _degrees(value: object) -> float | None:
     return None if value is None else float(str(value))
 
@@ -168,6 +182,7 @@ def _contradictions(board: Board) -> list[str]:
     lines = list(board.pins.values())
     problems = [f"line {line} is on two pins" for line in sorted(set(lines)) if lines.count(line) > 1]
     problems += [f"pin {pin} is not on a 40-pin header" for pin in board.pins if not 1 <= pin <= 40]
+    problems += [f"pin {pin} is a line, and {board.power[pin]}" for pin in board.pins if pin in board.power]
     problems += [f"line {line} is pulled up and down" for line in sorted(board.pull_up & board.pull_down)]
     problems += [f"forbidden line {line} is on no pin" for line in board.forbidden if line not in lines]
     problems += [f"there is no role {role}" for role in board.wiring if role not in ROLES]

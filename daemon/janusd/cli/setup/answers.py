@@ -1,0 +1,290 @@
+"""The answers of a setup: what a person said, what a file says, what is kept of an interrupted one.
+
+A section that is missing was not answered: with `--answers` the step takes what it would suggest, and lock,
+relay test and enrolment are left alone. All wrong fields of a file are reported at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from janusd.cli.setup.tomledit import dumps
+from janusd.errors import ConfigError
+
+ROLES = ("relay", "rex", "contact", "tamper", "trigger", "led_released", "led_alarm", "buzzer")
+"""As in latch.toml; relay first, the only one that a lock must have."""
+
+
+class _Section(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all sections."""
+
+
+class BoardAnswer(_Section):
+    """[board]."""
+
+    profile: str = ""
+    """Empty: what the firmware says."""
+
+
+class CameraAnswer(_Section):
+    """[camera], as in janus.toml."""
+
+    driver: Literal["picamera2", "opencv", "replay"]
+    device: str = ""
+    path: str = ""
+    follow: bool = False
+    width_px: Annotated[int, Meta(ge=160, le=4096)] = 1280
+    height_px: Annotated[int, Meta(ge=120, le=4096)] = 720
+    fps: Annotated[float, Meta(ge=1, le=120)] = 15.0
+
+
+class AcceleratorAnswer(_Section):
+    """[accelerator]."""
+
+    delegate: str = ""
+    threads: Annotated[int, Meta(ge=1, le=8)] = 1
+
+
+class Wire(_Section):
+    """Where one thing is connected: to a pin of the header, or to a line of the chip."""
+
+    pin: Annotated[int, Meta(ge=1, le=40)] | None = None
+    line: int | str | None = None
+    active_low: bool | None = None
+    bias: Literal["as-is", "pull-up", "pull-down", "disabled"] | None = None
+
+
+Plug = int | Wire
+"""A header pin, or a table that says more."""
+
+
+class LinesAnswer(_Section):
+    """[lines]."""
+
+    lock: Literal["fail-secure", "fail-safe", "none"] = "fail-secure"
+    hold_s: Annotated[float, Meta(ge=0.2, le=30)] = 5.0
+    relay: Plug | None = None
+    rex: Plug | None = None
+    contact: Plug | None = None
+    tamper: Plug | None = None
+    trigger: Plug | None = None
+    led_released: Plug | None = None
+    led_alarm: Plug | None = None
+    buzzer: Plug | None = None
+
+    def wires(self) -> dict[str, Wire]:
+        """What is connected, by role."""
+        plugs = {role: getattr(self, role) for role in ROLES}
+        return {
+            role: Wire(pin=plug) if isinstance(plug, int) else plug
+            for role, plug in plugs.items()
+            if plug is not None
+        }
+
+
+class PulseAnswer(_Section):
+    """[pulse]."""
+
+    relay: bool = False
+    hold_s: Annotated[float, Meta(ge=0.2, le=5)] = 1.0
+
+
+class PromiseAnswer(_Section):
+    """[promise]."""
+
+    years: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    people: Annotated[int, Meta(ge=1, le=1000)] = 4
+    tries_a_day: Annotated[float, Meta(gt=0, le=10_000)] = 2.0
+
+
+class KeysAnswer(_Section):
+    """[keys]."""
+
+    source: Literal["board", "tpm", "credential", "file"]
+
+
+class UnitsAnswer(_Section):
+    """[units]."""
+
+    enable: bool = True
+
+
+class EnrolAnswer(_Section):
+    """[enrol]."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    from_images: str = ""
+    """A folder; empty: live before the camera."""
+    try_for_s: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    """Then wait so long for them to open the door once."""
+
+
+class Answers(_Section):
+    """All of them."""
+
+    board: BoardAnswer | None = None
+    camera: CameraAnswer | None = None
+    accelerator: AcceleratorAnswer | None = None
+    lines: LinesAnswer | None = None
+    pulse: PulseAnswer | None = None
+    promise: PromiseAnswer | None = None
+    keys: KeysAnswer | None = None
+    units: UnitsAnswer | None = None
+    enrol: EnrolAnswer | None = None
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    field.name: get_args(field.type)[0] for field in msgspec.structs.fields(Answers)
+}
+
+
+def load(path: Path) -> Answers:
+    """Read a file. Raises ConfigError that lists every wrong field with its line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror})", "begin one: janusctl setup --answers-template"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text", "save it as UTF-8") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "answers.toml") -> Answers:
+    """Read the text of an answers file; `name` stands for it in messages."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not valid TOML: {error}", "correct that line") from error
+    problems: list[str] = []
+    for section, table in tables.items():
+        _check(section, table, text, problems)
+    if problems:
+        raise ConfigError("\n".join(f"{name}: {problem}" for problem in problems), "nothing was changed")
+    return msgspec.convert(tables, Answers)
+
+
+def written(answers: Answers) -> str:
+    """The answers as a file that `parse` reads."""
+    return dumps(msgspec.to_builtins(answers))
+
+
+def _check(section: str, table: object, text: str, problems: list[str]) -> None:
+    if section not in _SECTIONS:
+        problems.append(_where(text, section) + f"no such section{_nearest(section, list(_SECTIONS))}")
+        return
+    if not isinstance(table, dict):
+        problems.append(_where(text, section) + f"write a section [{section}], not a single value")
+        return
+    fields = {field.name: field for field in msgspec.structs.fields(_SECTIONS[section])}
+    for key, value in table.items():
+        if key not in fields:
+            problems.append(_where(text, section, key) + f"no such key{_nearest(key, list(fields))}")
+            continue
+        try:
+            msgspec.convert(value, fields[key].type)
+        except msgspec.ValidationError as error:
+            said = _allowed(fields[key].type) or str(error).replace("`", "").replace(" - at $", ", in ")
+            problems.append(_where(text, section, key) + f"{said}, not {value!r}")
+    for key, field in fields.items():
+        if field.required and key not in table:
+            problems.append(_where(text, section) + f"{key} is missing")
+
+
+def _allowed(kind: Any) -> str:  # noqa: ANN401 - any type a field may have
+    """What a field may be, in words."""
+    if get_origin(kind) is Literal:
+        return "must be one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
+    if get_origin(kind) is Annotated:
+        base, meta = get_args(kind)
+        if base is str:
+            return f"must be text of {meta.min_length} to {meta.max_length} letters"
+        number = "a whole number" if base is int else "a number"
+        low = f"above {meta.gt}" if meta.gt is not None else f"from {meta.ge}"
+        return f"must be {number} {low} to {meta.le}"
+    if kind == Plug | None:
+        return "must be the number of a header pin, or a table like { pin = 11, active_low = true }"
+    return {bool: "must be true or false", str: "must be text in quotes"}.get(kind, "")
+
+
+def _where(text: str, section: str, key: str = "") -> str:
+    """Say "line 12: lines.relay: ", as janus.toml's errors do."""
+    inside = not key
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[\s*([\w.-]+)\s*\]", line)
+        if header:
+            inside = header[1] == section
+            if inside and not key:
+                return f"line {number}: [{section}]: "
+        elif key and inside and re.match(rf"\s*{re.escape(key)}\s*=", line):
+            return f"line {number}: {section}.{key}: "
+    return f"{section}.{key}: " if key else f"[{section}]: "
+
+
+def _nearest(word: str, allowed: list[str]) -> str:
+    near = difflib.get_close_matches(word, allowed, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(allowed)}"
+
+
+TEMPLATE = """\
+# Answers for: sudo janusctl setup --answers FILE
+# A section that you leave out is answered as setup itself would suggest; without [lines], [pulse] and [enrol]
+# no lock is chosen, no relay pulsed, nobody enrolled. Nothing is touched while anything here is wrong.
+
+[board]
+profile = ""                  # empty: what the firmware says; or raspberry-pi-5, generic ...
+
+[camera]                      # without this section: the first camera that is found
+driver = "picamera2"          # or "opencv" (USB, streams), "replay" (a folder of pictures, to try things out)
+device = "0"                  # picamera2: its number; opencv: "/dev/video0", or an address like rtsp://...
+path = ""                     # replay: the folder
+follow = false                # replay: wait for more pictures instead of ending
+width_px = 1280
+height_px = 720
+fps = 15
+
+[accelerator]
+delegate = ""                 # empty: the processor; or "libedgetpu.so.1"
+threads = 1
+
+[lines]                       # what is connected, by the pin of the header (not by GPIO number)
+lock = "fail-secure"          # a strike; "fail-safe": a magnet; "none": no lock yet
+hold_s = 5                    # for how long the door is released
+relay = 11                    # or { pin = 11, active_low = true }; without a header { line = 17 }
+rex = 13                      # the exit button's second contact; leave out what is not connected
+# contact = 15                # the door contact
+# tamper = 16                 # a closed loop through the enclosure
+# trigger = 18                # a PIR or a bell that wakes recognition
+# led_released = 22
+# led_alarm = 36
+# buzzer = 37
+
+[pulse]
+relay = false                 # true: release the relay once, without asking: somebody must stand at the door
+hold_s = 1
+
+[promise]                     # one false unlock in so many years ...
+years = 1
+people = 4                    # ... with so many people enrolled: only to show what it means
+tries_a_day = 2               # ... and so many strangers who try each day
+
+[keys]
+source = "credential"         # "board", "tpm", "credential" or "file": setup says what each stops
+
+[units]
+enable = true                 # enable and start them, where systemd runs
+
+[enrol]
+name = "Ada Byron"
+from_images = "photos/ada"    # a folder with pictures of one face each; leave out: live before the camera
+try_for_s = 0                 # then wait so many seconds for them to open the door once
+"""
+"""What `--answers-template` prints."""

@@ -1,0 +1,299 @@
+"""`janusd --discover`: what this device has, and what a choice would mean, as JSON for `janusctl setup`.
+
+    janusd --discover              everything that is found, once
+    janusd --discover serve        answers requests, one JSON object a line, until standard input ends:
+
+    {"ask": "look", "root": "/", "board": ""}                       -> board, cameras, chips, keys ...
+    {"ask": "promise", "years": 1, "people": 4, "tries_a_day": 2}   -> threshold, and whom it would refuse
+    {"ask": "picture", "camera": {...}, "width": 64, "height": 36}  -> a small picture, faces, light
+    {"ask": "check", "janus": TEXT, "latch": TEXT}                  -> what is wrong with both files
+    {"ask": "pulse", "latch": TEXT, "door": "front", "hold_s": 1}   -> what went wrong with the relay, or ""
+    {"ask": "close"}                                                the camera is let go
+
+A reply is {"found": ...}, or {"what", "remedy"} where something cannot be. janusctl runs this as a process
+of its own, so that it needs no driver, no numpy and no camera itself. Composition like `main`, which lends
+it the camera's driver and the detector.
+
+Trust boundary: whoever writes to our standard input started us; nothing is read from anywhere else.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO, TypeAlias
+
+import cv2
+import msgspec
+import numpy as np
+
+from janusd import config, models
+from janusd.config import CameraSection, Config
+from janusd.core import manifest
+from janusd.core.types import Face, Frame, Image
+from janusd.errors import ConfigError, JanusError
+from janusd.ports import Camera, Detector, KeySource
+from janusd.vault.keys import BoundKey, CredentialBinding, CredentialKey, FileKey, what_it_stops
+from janusd_hw import discovery
+from janusd_hw.latchd import settings as latch_settings
+
+Request: TypeAlias = dict[str, Any]
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+_MOST_PICTURES_S = 3.0
+"""How far back the frame rate is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChoice:
+    """A source of the vault's key, and which thief it stops."""
+
+    key: str
+    source: str
+    """vault.key of janus.toml."""
+    binding: str
+    """vault.binding."""
+    name: str
+    stops_card_thief: bool
+    stops: str
+    """In the words that `janusctl doctor` uses later."""
+    trouble: str
+    """Why it cannot be had here; empty when it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a promise asks of the model, and what it costs the residents."""
+
+    threshold: float
+    fmr: float
+    """What one comparison may do at most for it."""
+    tries: float
+    """One false unlock in so many tries."""
+    is_extrapolated: bool
+    comparisons: int
+    refused: float
+    """Share of single comparisons of a person with themselves that would fall below the threshold."""
+    genuine_comparisons: int
+    is_at_least: bool
+    """The share is beyond what the manifest tells: at least so large."""
+
+
+class Surveyor:
+    """Answers requests. It holds a camera open between pictures of the same one."""
+
+    def __init__(
+        self, open_camera: Callable[[CameraSection], Camera], open_detector: Callable[[], Detector]
+    ) -> None:
+        self._open_camera, self._open_detector = open_camera, open_detector
+        self._detector: Detector | None = None
+        self._camera: Camera | None = None
+        self._frames: Iterator[Frame] = iter(())
+        self._of: CameraSection | None = None
+        self._shown_s: list[float] = []
+
+    def answer(self, request: Request) -> object:
+        """What was asked. Raises JanusError."""
+        root = Path(str(request.get("root", "/")))
+        match request.get("ask"):
+            case "look":
+                found = discovery.look(root, str(request.get("board", "")))
+                return {**asdict(found), "keys": [asdict(choice) for choice in keys(root)], "model": _model()}
+            case "promise":
+                years, people, tries = (float(request[name]) for name in ("years", "people", "tries_a_day"))
+                return asdict(meaning(years, people, tries, int(request.get("samples", 5))))
+            case "picture":
+                camera = msgspec.convert(request["camera"], CameraSection)
+                return self.picture(camera, int(request["width"]), int(request["height"]))
+            case "close":
+                self.close()
+                return {}
+            case "check":
+                return check(str(request["janus"]), str(request.get("latch", "")))
+            case "pulse":
+                trouble = discovery.pulse(
+                    str(request["latch"]), str(request["door"]), float(request["hold_s"]), root
+                )
+                return {"trouble": trouble}
+            case other:
+                raise ConfigError(f"nobody knows what {other!r} asks", "use the janusctl of this janusd")
+
+    def picture(self, section: CameraSection, width: int, height: int) -> dict[str, object]:
+        """One picture, made small. Raises CameraError."""
+        if section != self._of:
+            self.close()
+            self._camera = self._open_camera(section)
+            self._frames, self._of, self._shown_s = self._camera.frames(), section, []
+        frame = next(self._frames, None)
+        if frame is None:  # a replay that ended: from its start
+            self.close()
+            self._camera = self._open_camera(section)
+            self._frames, self._of = self._camera.frames(), section
+            frame = next(self._frames)
+        self._shown_s = [s for s in self._shown_s if time.monotonic() - s < _MOST_PICTURES_S]
+        self._shown_s.append(time.monotonic())
+        rows, columns = frame.image.shape[:2]
+        small = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
+        if self._detector is None:
+            self._detector = self._open_detector()
+        return {
+            "width_px": columns,
+            "height_px": rows,
+            "brightness": round(float(np.mean(small @ _LUMA)), 1),
+            "faces": [_where(face, frame.image) for face in self._detector.detect(frame.image)],
+            "width": width,
+            "height": height,
+            "rgb": binascii.b2a_base64(np.ascontiguousarray(small).tobytes(), newline=False).decode("ascii"),
+        }
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        if self._camera is not None:
+            self._camera.close()
+            close = getattr(self._frames, "close", None)
+            if close is not None:
+                close()
+        self._camera, self._of = None, None
+
+
+def _where(face: Face, image: Image) -> dict[str, float]:
+    """A face's box as parts of the picture's width and height, and its size."""
+    rows, columns = image.shape[:2]
+    box = face.box_px
+    return {
+        "x": round(box.x / columns, 4), "y": round(box.y / rows, 4),
+        "width": round(box.width / columns, 4), "height": round(box.height / rows, 4),
+        "width_px": round(box.width),
+    }  # fmt: skip
+
+
+def keys(root: Path = Path("/")) -> list[KeyChoice]:
+    """Where the vault's key can come from, the best that is possible first."""
+    credential, file = CredentialKey(None), FileKey(Path("key"))
+    no_systemd = ""
+    if not (root / "run/systemd/system").exists() or shutil.which("systemd-creds") is None:
+        no_systemd = "no systemd with systemd-creds runs here"
+    tpm = (root / "dev/tpmrm0").exists()
+    no_otp = "rpi-fw-crypto is not installed, or this is no Raspberry Pi"
+    if (root / "dev/vcio").exists() and (
+        root / "usr/bin/rpi-fw-crypto"
+    ).exists():  # as in janus-binding.service
+        no_otp = ""
+    choices: list[tuple[str, str, str, str, KeySource, str]] = [
+        ("board", "credential", "credential", "A systemd credential, bound to this board's own key",
+         BoundKey(credential, CredentialBinding(None)), no_otp or no_systemd),
+        ("tpm", "credential", "none", "A systemd credential, sealed by this device's TPM",
+         credential, no_systemd or ("" if tpm else "there is no TPM (/dev/tpmrm0)")),
+        ("credential", "credential", "none", "A systemd credential, sealed by a key on this disk",
+         credential, no_systemd),
+        ("file", "file", "none", "A file beside the vault: for trying it out", file, ""),
+    ]  # fmt: skip
+    return [
+        KeyChoice(
+            key,
+            source,
+            binding,
+            name,
+            what_it_stops(made)[0] or key == "tpm",
+            what_it_stops(made)[1],
+            trouble,
+        )
+        for key, source, binding, name, made, trouble in choices
+    ]
+
+
+def _model() -> dict[str, str]:
+    """The model that this door would run; what is wrong with it, where that is so."""
+    try:
+        released = models.for_door()
+    except JanusError as error:
+        return {"name": "", "trouble": str(error)}
+    encoder = released.manifest.encoder
+    return {"name": f"{encoder.name} version {encoder.version}", "trouble": ""}
+
+
+def meaning(years: float, people: float, tries_a_day: float, samples: int = 5) -> Meaning:
+    """What that promise means for a gallery of so many people. Raises ModelError."""
+    calibration = models.for_door().manifest.encoder.calibration
+    promise = manifest.Promise(years, tries_a_day)
+    fmr = manifest.fmr_for_gallery(promise.fpir, max(1, round(people)) * samples)
+    point = manifest.promised_point(calibration, fmr)
+    below = sorted((float(share), score) for share, score in calibration.genuine_quantiles.items())
+    refused, is_at_least = 0.0, not below
+    if below:
+        shares, scores = [share for share, _ in below], [score for _, score in below]
+        refused = float(np.interp(point.threshold, scores, shares))
+        is_at_least = point.threshold > scores[-1]
+    return Meaning(
+        threshold=point.threshold,
+        fmr=fmr,
+        tries=1.0 / promise.fpir,
+        is_extrapolated=point.is_extrapolated,
+        comparisons=calibration.impostor_comparisons,
+        refused=refused,
+        genuine_comparisons=calibration.genuine_comparisons,
+        is_at_least=is_at_least,
+    )
+
+
+def check(janus: str, latch: str) -> dict[str, object]:
+    """What is wrong with a janus.toml and the latch.toml beside it; and what they say, where nothing is."""
+    problems: list[str] = []
+    janus_is = Config()
+    doors: tuple[latch_settings.Door, ...] = ()
+    try:
+        janus_is = config.parse(janus, "janus.toml")
+    except ConfigError as error:
+        problems += error.what.splitlines()
+    if latch:
+        with tempfile.TemporaryDirectory(prefix="janus-check-") as folder:
+            path = Path(folder) / "latch.toml"
+            path.write_text(latch, encoding="utf-8")
+            try:
+                doors = latch_settings.load(str(path)).doors
+            except ConfigError as error:
+                problems += [line.replace(f"{folder}/", "") for line in error.what.splitlines()]
+    if not problems and janus_is.latch.driver == "latchd":
+        wanted = [door for door in doors if door.name == janus_is.latch.door]
+        if not wanted:
+            problems.append(f"janus.toml: latch.door: there is no door {janus_is.latch.door!r} in latch.toml")
+        elif wanted[0].hold_max_s < janus_is.latch.hold_s:
+            problems.append(
+                f"janus.toml: latch.hold_s: {janus_is.latch.hold_s:g} s is longer than latch.toml allows "
+                f"(hold_max_s = {wanted[0].hold_max_s:g})"
+            )
+    return {"problems": problems}
+
+
+def run(how: str, surveyor: Surveyor, requests: TextIO = sys.stdin, replies: TextIO = sys.stdout) -> int:
+    """Print what is found, or answer until the requests end; the exit status."""
+    # What a library prints would spoil the JSON: standard output is ours alone, theirs goes to
+    # standard error.
+    out = os.fdopen(os.dup(replies.fileno()), "w", encoding="ascii")
+    os.dup2(2, replies.fileno())
+    with out:
+        if how == "print":
+            print(json.dumps(surveyor.answer({"ask": "look"}), indent=2), file=out)
+            return 0
+        for line in requests:
+            print(json.dumps(_reply(surveyor, line)), file=out, flush=True)
+    surveyor.close()
+    return 0
+
+
+def _reply(surveyor: Surveyor, line: str) -> dict[str, object]:
+    try:
+        return {"found": surveyor.answer(json.loads(line))}
+    except JanusError as error:
+        surveyor.close()
+        return {"what": error.what, "remedy": error.remedy}
+    except (KeyError, TypeError, ValueError) as error:  # ValueError: also msgspec's and json's
+        return {"what": f"the request cannot be read: {error!r}", "remedy": "use the janusctl of this janusd"}
