@@ -59,15 +59,16 @@ def test_a_new_ledger_has_counted_nothing_and_is_private(ledger: Ledger, path: P
 )
 def test_the_last_tally_written_comes_back(tallies: list[Tally]) -> None:
     slots = bytearray(2 * SLOT_BYTES)
-    writer = Ledger(os.memfd_create("ledger"), b"k" * 32, 0, Tally())
+    file = os.memfd_create("ledger")
+    writer = Ledger([file], b"k" * 32, 0, Tally())
     for tally in tallies:
         writer.write(tally)
-    slots[:] = os.pread(writer._descriptor, len(slots), 0).ljust(len(slots), b"\0")
+    slots[:] = os.pread(file, len(slots), 0).ljust(len(slots), b"\0")
     writer.close()
-    sequence, read = ledgers._latest(bytes(slots), b"k" * 32)
-    assert sequence == len(tallies)
-    torn = len(tallies) == 1  # the other slot was never written
-    assert read == (tallies[-1] if not torn else ledgers.replace(read, spent=tallies[0].spent + 1))
+    newest, is_torn = ledgers._latest(bytes(slots), b"k" * 32)
+    assert newest is not None
+    assert (newest.sequence, newest.tally) == (len(tallies), tallies[-1])
+    assert is_torn == (len(tallies) == 1)  # the other slot was never written
 
 
 def test_a_write_is_one_block_in_place(ledger: Ledger, path: Path) -> None:
@@ -99,9 +100,9 @@ def test_no_flipped_bit_forgives_a_try(ledger: Ledger, path: Path, key: FileKey)
     ledger.close()
     whole, its_key = path.read_bytes(), ledgers.sealed.derive(key.key(), b"", "janusd ledger v1")
     for bit in [*range(0, 120), *range(8 * SLOT_BYTES, 8 * SLOT_BYTES + 120)]:
-        _, tally = ledgers._latest(flip(whole, bit), its_key)
-        assert tally is not None
-        assert tally.spent >= 19
+        newest, _ = ledgers._latest(flip(whole, bit), its_key)
+        assert newest is not None
+        assert newest.tally.spent >= 19
 
 
 def test_a_ledger_taken_away_or_spoiled_switches_faces_off(ledger: Ledger, path: Path, key: FileKey) -> None:
@@ -149,6 +150,112 @@ def test_a_disk_that_will_not_is_said_and_the_old_tally_stays(
     assert ledger.tally == Tally(3, 3)
     ledger.write(Tally(5, 5))
     assert reopened(path, key) == Tally(5, 5)
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Path:
+    return tmp_path / "elsewhere" / "tries"
+
+
+def with_twin(path: Path, key: FileKey, twin: Path, *, may_begin: bool = False) -> Ledger:
+    opened = Ledger.open(path, key, may_begin=may_begin, twin=twin)
+    opened.close()
+    return opened
+
+
+def spend(path: Path, key: FileKey, twin: Path, spent: int) -> None:
+    """A ledger and its twin with that much spent."""
+    opened = Ledger.open(path, key, may_begin=not path.exists(), twin=twin)
+    for count in range(opened.tally.spent + 1, spent + 1):
+        opened.write(Tally(count, count))
+    opened.close()
+
+
+def test_an_older_copy_of_the_tally_forgives_nothing_and_is_told(
+    path: Path, key: FileKey, twin: Path
+) -> None:
+    spend(path, key, twin, 3)
+    older = path.read_bytes()
+    spend(path, key, twin, 19)
+    path.write_bytes(older)
+    found = with_twin(path, key, twin)
+    assert found.tally == Tally(19, 19)
+    assert "is an older copy" in found.alarm
+    again = with_twin(path, key, twin)
+    assert (again.tally, again.alarm) == (Tally(19, 19), "")
+
+
+def test_an_older_twin_forgives_nothing_either(path: Path, key: FileKey, twin: Path) -> None:
+    spend(path, key, twin, 3)
+    older = twin.read_bytes()
+    spend(path, key, twin, 19)
+    twin.write_bytes(older)
+    found = with_twin(path, key, twin)
+    assert found.tally == Tally(19, 19)
+    assert f"{twin} is an older copy" in found.alarm
+    path.unlink()
+    assert with_twin(path, key, twin, may_begin=True).tally.is_off  # where one is, both were
+
+
+@pytest.mark.parametrize("which", ["path", "twin"])
+@pytest.mark.parametrize("content", [None, b"", bytes(2 * SLOT_BYTES), b"x" * 2 * SLOT_BYTES])
+def test_one_of_the_two_taken_away_or_spoiled_switches_faces_off(
+    path: Path, key: FileKey, twin: Path, which: str, content: bytes | None
+) -> None:
+    spend(path, key, twin, 3)
+    gone = {"path": path, "twin": twin}[which]
+    gone.unlink()
+    if content is not None:
+        gone.write_bytes(content)
+        gone.chmod(0o600)
+    found = with_twin(path, key, twin)
+    assert found.tally.is_off
+    assert "gone or spoiled" in found.alarm
+    assert with_twin(path, key, twin).alarm == ""
+
+
+def test_a_ledger_from_before_there_were_twins_gets_one(
+    path: Path, key: FileKey, twin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(ledgers, "_MAGIC", ledgers._TWINLESS)
+        spend_without = Ledger.open(path, key, may_begin=True)
+        spend_without.write(Tally(7, 2))
+        spend_without.close()
+    found = with_twin(path, key, twin)
+    assert (found.tally, found.alarm) == (Tally(7, 2), "")
+    twin.unlink()
+    assert with_twin(path, key, twin).tally.is_off
+
+
+def test_a_kill_between_the_two_writes_is_no_alarm(path: Path, key: FileKey, twin: Path) -> None:
+    spend(path, key, twin, 3)
+    before = twin.read_bytes()
+    spend(path, key, twin, 4)
+    twin.write_bytes(before)  # as if the power had gone after the first of the two
+    found = with_twin(path, key, twin)
+    assert (found.tally, found.alarm) == (Tally(4, 4), "")
+
+
+def test_where_one_disk_fails_the_other_still_counts(
+    path: Path, key: FileKey, twin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend(path, key, twin, 3)
+    opened = Ledger.open(path, key, may_begin=False, twin=twin)
+    here, sync = opened._descriptors[0], os.fdatasync
+
+    def fail_here(descriptor: int) -> None:
+        if descriptor == here:
+            raise OSError(5, "Input/output error")
+        sync(descriptor)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fdatasync", fail_here)
+        with pytest.raises(InstallerError, match="Input/output error"):
+            opened.write(Tally(9, 9))
+    assert opened.tally == Tally(9, 9)
+    opened.close()
+    assert with_twin(path, key, twin).tally == Tally(9, 9)
 
 
 @pytest.mark.slow

@@ -27,17 +27,24 @@ KINDS = {
     "reloaded": "the configuration was read again",
     "enrolled": "somebody was enrolled",
     "forgot": "somebody was forgotten",
+    "rules": "on what terms somebody may come in",
+    "renamed": "somebody was given another name",
+    "confirmed": "a local program gave its word for somebody",
+    "disputed": "an owner said that an unlock was not of whom it names",
     "face_on": "failed tries were forgiven and face unlock switched on",
     "checkpoint": "a checkpoint of the log was given to an owner",
+    "snapshot": "the picture of a refusal was shown to an owner",
     "pruned": "old entries of the log were dropped",
     "fault": "something is wrong with camera, lock or disk, or well again",
     "alarm": "somebody may have tampered with the door",
+    "insecure": "the configuration switches a protection off, and says so",
     "decision": "a decision; the code ends with its reason",
 }
 """What is written down, and what it means."""
 
 _NAMESPACE = uuid.UUID("6d1f6f0e-5d0e-4b43-9d6c-9a4f0c1f7a11")
 _WARNING, _NOTICE, _INFO = "4", "5", "6"
+_PRIORITIES = {"fault": _WARNING, "alarm": _WARNING, "insecure": _WARNING, "decision": _NOTICE}
 
 
 def code(kind: str, reason: str = "") -> str:
@@ -78,7 +85,7 @@ def tell(kind: str, reason: str, number: int, tag: bytes, path: Path = SOCKET) -
     fields = {
         "MESSAGE": f"#{number} {of}: {codes()[of]}",
         "MESSAGE_ID": message_id(of),
-        "PRIORITY": _WARNING if kind in ("fault", "alarm") else _NOTICE if kind == "decision" else _INFO,
+        "PRIORITY": _PRIORITIES.get(kind, _INFO),
         "SYSLOG_IDENTIFIER": "janusd",
         "JANUS_CODE": of,
         "JANUS_NUMBER": str(number),

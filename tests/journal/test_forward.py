@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from janusd.core import forward
 from janusd.core.forward import Checkpoint, Line, first_wrong
 from janusd.errors import InstallerError, JournalBroken
-from janusd.journal import ERASE_EVERY, KIND, Journal, _journal_row, _Keys, is_begun
+from janusd.journal import Journal, is_begun
+from janusd.journal.keys import Keys
+from janusd.journal.log import ERASE_EVERY
+from janusd.journal.tables import KIND, journal_row
 from janusd.vault.database import Database
 from janusd.vault.keys import FileKey, create_key_file
 
@@ -88,8 +91,8 @@ def test_a_thief_of_todays_key_cannot_rewrite_yesterday(
     forged = tmp_path / "forged.db"
     source = Database.open(tmp_path / "journal.db", KIND)
     with source.reading() as connection:
-        journal_id, last, _, _ = _journal_row(connection)
-        keys = _Keys(key.key(), journal_id)
+        journal_id, last, _, _ = journal_row(connection)
+        keys = Keys(key.key(), journal_id)
         _, base_chain, box = connection.execute("SELECT base, base_chain, box FROM forward").fetchone()
     stolen = keys.open_forward(box, last, 0, base_chain)
     source.close()

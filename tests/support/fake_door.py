@@ -15,16 +15,23 @@ from janusd.core.schedule import Schedule
 from janusd.core.types import Image
 from janusd.door import (
     Caretaker,
+    Dispute,
     Entry,
     Event,
+    Explanation,
     Exported,
     Feedback,
     Finding,
     Person,
+    Question,
+    Review,
+    Scene,
     Status,
+    Steward,
+    TermsChange,
     VaultStatus,
 )
-from janusd.errors import EnrolmentBusy, EnrolmentRefused, PersonExists, PersonNotFound
+from janusd.errors import EnrolmentBusy, EnrolmentRefused, OwnerError, PersonExists, PersonNotFound
 
 HINTS = {
     "good": "Good.",
@@ -85,6 +92,14 @@ EVENT = Event(
 )
 
 
+REVIEW = Review(
+    name="", samples=0, wanted=5, covered=["front"], light=["even"], threshold=0.58, nearest="Anna Berg",
+    nearest_score=0.21, looks_alike=False, is_near=False, found_again=5, own_miss_low=0.0, own_miss_high=0.43,
+    miss_rate=0.41, miss_low=0.24, miss_high=0.51, genuine_comparisons=20874,
+    advice=["All samples are from one light. Come back at dusk."],
+)  # fmt: skip
+
+
 @dataclass
 class Open:
     """The enrolment under way."""
@@ -126,6 +141,63 @@ class FakeCaretaker:
         return []
 
 
+class FakeSteward:
+    """Looks after the rules of a fake door's people. It remembers what was asked of it."""
+
+    def __init__(self, door: FakeDoor) -> None:
+        self._door = door
+        self.asked: list[tuple[object, ...]] = []
+
+    def set_terms(self, name: str, change: TermsChange) -> Person:
+        self.asked.append(("set_terms", name, change))
+        given = {
+            key: getattr(change, key)
+            for key in ("hours", "role", "valid_from", "valid_until", "second", "needs_two")
+            if getattr(change, key) is not None
+        }
+        return self._keep(replace(self._person(name), **given))
+
+    def rename(self, name: str, to: str) -> Person:
+        self.asked.append(("rename", name, to))
+        person = self._person(name)
+        del self._door.enrolled[name]
+        return self._keep(replace(person, name=to))
+
+    def suspend(self, name: str, is_suspended: bool) -> Person:
+        self.asked.append(("suspend", name, is_suspended))
+        return self._keep(replace(self._person(name), is_suspended=is_suspended))
+
+    def explain(self, name: str, at: str) -> Explanation:
+        self.asked.append(("explain", name, at))
+        return Explanation(
+            name=self._person(name).name,
+            at=at or "2026-11-22T18:05:00+00:00",
+            is_welcome=False,
+            reason=Reason.NOT_NOW.explanation,
+            by_rules_of="then",
+            rules="role resident; hours mon-fri 08:00-18:00",
+            questions=[Question("hours", False, "mon-fri 08:00-18:00; that was a Sunday")],
+            changes_since=[],
+            entries=self._door.entries[2:4],
+        )
+
+    def dispute(self, number: int) -> Dispute:
+        self.asked.append(("dispute", number))
+        return Dispute(number, "Anna Berg", ENTRIES[2].at, False, "nothing was kept of that try")
+
+    def confirm(self, name: str) -> None:
+        self.asked.append(("confirm", self._person(name).name))
+
+    def _person(self, name: str) -> Person:
+        if name not in self._door.enrolled:
+            raise PersonNotFound(f"nobody called {name} is enrolled", "janusctl people lists who is")
+        return self._door.enrolled[name]
+
+    def _keep(self, person: Person) -> Person:
+        self._door.enrolled[person.name] = person
+        return person
+
+
 class FakeDoor:
     """Fulfils `janusd.door.Door`. A picture's mean luma decides: dark, bright or good; twins count once."""
 
@@ -134,6 +206,7 @@ class FakeDoor:
     def __init__(self, people: Iterable[Person] = (), live: Iterable[str] = ()) -> None:
         self.asked: list[tuple[object, ...]] = []
         self.caretaker: Caretaker = FakeCaretaker()
+        self.steward: Steward = FakeSteward(self)
         self.enrolled = {person.name: person for person in people}
         self.current = STATUS
         self.entries = list(ENTRIES)
@@ -143,6 +216,9 @@ class FakeDoor:
         self.open: Open | None = None
         self.abandoned = threading.Event()
         self.listeners: list[Callable[[Event], None]] = []
+        self.viewers: list[Callable[[Scene, Image], None]] = []
+        self.picture: Image = np.full((48, 64, 3), 90, np.uint8)
+        self.review = REVIEW
         self.pause: threading.Event | None = None
         """While set and not `is_set()`, `doctor` waits for it."""
         self._lock = threading.Lock()
@@ -186,6 +262,50 @@ class FakeDoor:
             self.abandoned.wait(timeout_s)
             return self._feedback(token, "no_face")
         return self._feedback(token, self.live.pop(0), str(len(self.live)).encode())
+
+    def begin_reinforcement(self, name: str) -> str:
+        self.asked.append(("reinforce", name))
+        with self._lock:
+            if name not in self.enrolled:
+                raise PersonNotFound("nobody of that name is enrolled", "see janusctl people")
+            self.abandoned.clear()
+            self.open = Open(f"token-{len(self.asked)}", self.enrolled[name], [])
+            return self.open.token
+
+    def guide_enrolment(
+        self, token: str, side: str, look: str, timeout_s: float
+    ) -> tuple[Scene, Image | None]:
+        self.asked.append(("guide", side, look, timeout_s))
+        opened = self._opened(token)
+        reason = self.live.pop(0) if self.live else "no_face"
+        if not self.live and reason != "good":
+            self.abandoned.wait(min(timeout_s, 0.05))
+            self._opened(token)
+        if reason == "good":
+            opened.pictures.append(f"{side} {look}".strip().encode())
+        covered = [picture.decode() for picture in opened.pictures]
+        face = [0.4, 0.2, 0.2, 0.3] if reason != "no_face" else []
+        scene = Scene(
+            len(self.asked),
+            face,
+            reason,
+            HINTS[reason],
+            0.5,
+            reason == "good",
+            covered,
+            len(covered),
+            self.wanted,
+        )
+        return scene, self.picture
+
+    def review_enrolment(self, token: str) -> Review:
+        self.asked.append(("review",))
+        opened = self._opened(token)
+        return replace(self.review, name=opened.person.name, samples=len(opened.pictures))
+
+    def view(self, listener: Callable[[Scene, Image], None]) -> Callable[[], None]:
+        self.viewers.append(listener)
+        return lambda: self.viewers.remove(listener)
 
     def commit_enrolment(self, token: str) -> Person:
         self.asked.append(("commit",))
@@ -232,6 +352,12 @@ class FakeDoor:
     def verify_log(self) -> int:
         self.asked.append(("verify_log",))
         return self.entries[-1].number
+
+    def snapshot(self, number: int) -> bytes:
+        self.asked.append(("snapshot", number))
+        if number != 4:
+            raise OwnerError(f"there is no snapshot of entry {number}", "they are kept of refusals")
+        return b"\xff\xd8\xff a picture of somebody"
 
     def log_checkpoint(self) -> str:
         self.asked.append(("log_checkpoint",))

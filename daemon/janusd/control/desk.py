@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 from janusd.control.events import EventQueue
-from janusd.door import Door
+from janusd.core.types import Image
+from janusd.door import Door, Event, Scene
 from janusd.errors import EnrolmentBusy
 
 _P = ParamSpec("_P")
@@ -45,9 +46,22 @@ class Desk:
         self.token = await self.ask(self.door.begin_enrolment, name, hours)
         return self.token
 
-    def watch(self) -> EventQueue:
+    async def reinforce(self, name: str) -> str:
+        """Begin to add samples to somebody, and keep the token."""
+        if self.token is not None:
+            raise EnrolmentBusy("this connection is enrolling somebody already", "commit or abandon it first")
+        self.token = await self.ask(self.door.begin_reinforcement, name)
+        return self.token
+
+    def view(self) -> EventQueue[tuple[Scene, Image]]:
+        """What the camera shows from now on, until `leave`; only the newest frame is kept."""
+        queue: EventQueue[tuple[Scene, Image]] = EventQueue(asyncio.get_running_loop(), limit=1)
+        self._unsubscribe.append(self.door.view(lambda scene, image: queue.put((scene, image))))
+        return queue
+
+    def watch(self) -> EventQueue[Event]:
         """The door's decisions from now on, until `leave`. Does not wait: nothing could lose the listener."""
-        queue = EventQueue(asyncio.get_running_loop())
+        queue: EventQueue[Event] = EventQueue(asyncio.get_running_loop())
         self._unsubscribe.append(self.door.subscribe(queue.put))
         return queue
 

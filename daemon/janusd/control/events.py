@@ -1,29 +1,30 @@
-"""Decisions on their way from the vision thread to one watcher, who may be slower than the door."""
+"""What the vision thread has to say, on its way to one watcher, who may be slower than the door."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections import deque
+from typing import Generic, TypeVar
 
-from janusd.door import Event
+_T = TypeVar("_T")
 
 
-class EventQueue:
-    """The newest decisions a watcher has not read. Never blocks the thread that puts them."""
+class EventQueue(Generic[_T]):
+    """The newest events a watcher has not read. Never blocks the thread that puts them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int = 64) -> None:
         self._loop = loop
         self._lock = threading.Lock()
-        self._events: deque[Event] = deque()
+        self._events: deque[_T] = deque()
         self._limit = limit
         self._missed = 0
         self._woken = False
         """Whether a wake-up is on its way; one at a time, so that a busy loop collects no backlog."""
         self._news = asyncio.Event()
 
-    def put(self, event: Event) -> None:
-        """Add a decision, dropping the oldest when the watcher is too far behind. From any thread."""
+    def put(self, event: _T) -> None:
+        """Add one, dropping the oldest when the watcher is too far behind. From any thread."""
         with self._lock:
             if len(self._events) == self._limit:
                 self._events.popleft()
@@ -36,8 +37,8 @@ class EventQueue:
             except RuntimeError:  # the loop has closed: the daemon is stopping and nobody watches
                 return
 
-    async def get(self) -> tuple[Event, int]:
-        """The oldest decision kept, and how many were dropped before it since the last call."""
+    async def get(self) -> tuple[_T, int]:
+        """The oldest one kept, and how many were dropped before it since the last call."""
         while True:
             with self._lock:
                 self._woken = False

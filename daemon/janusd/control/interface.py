@@ -5,6 +5,8 @@ both equal. Annotations are read when the class is made, so this module does not
 """
 # ruff: noqa: N802  # Varlink methods begin with a capital letter
 
+import asyncio
+import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TypedDict
@@ -13,8 +15,22 @@ from asyncvarlink import TypedVarlinkErrorReply, VarlinkInterface, varlinkmethod
 from asyncvarlink.serviceinterface import InvalidParameter
 
 from janusd.control.desk import Desk
-from janusd.control.picture import UnreadablePicture, decode_picture
-from janusd.door import Entry, Event, Exported, Feedback, Finding, Person, Status, VaultStatus
+from janusd.control.picture import MAX_SHOWN_PIXELS, UnreadablePicture, decode_picture, encode_picture
+from janusd.door import (
+    Dispute,
+    Entry,
+    Event,
+    Explanation,
+    Exported,
+    Feedback,
+    Finding,
+    Person,
+    Review,
+    Scene,
+    Status,
+    TermsChange,
+    VaultStatus,
+)
 
 NAME = "org.janusd.Door"
 
@@ -22,6 +38,8 @@ MAX_TEXT_CHARS = 1024
 """Longer than any name, schedule, token or time; the door itself is stricter."""
 
 MAX_LIVE_TIMEOUT_S = 60.0
+MAX_SHOWN_FPS = 10.0
+MAX_LABEL_CHARS = 24
 MAX_ENTRIES = 10_000
 """Log lines in one reply: about 2 MB."""
 MAX_PART_CHARS = 8192
@@ -66,6 +84,15 @@ class Decision(TypedDict):
 
     event: Event
     missed: int
+
+
+class View(TypedDict):
+    """One reply of GuideEnrolment or Preview: a scene and its picture, empty where there is none."""
+
+    scene: Scene
+    width: int
+    height: int
+    picture: str
 
 
 class DoorInterface(VarlinkInterface, name=NAME):
@@ -117,6 +144,48 @@ class DoorInterface(VarlinkInterface, name=NAME):
             raise InvalidParameter(parameter="timeout_s")
         return await self._desk.ask(self._desk.door.add_live, token, timeout_s)
 
+    @varlinkmethod(return_parameter="token")
+    async def ReinforcePerson(self, *, name: str) -> str:
+        """Open the door's one enrolment to add samples to somebody enrolled. Goes on like any other."""
+        return await self._desk.reinforce(_text("name", name))
+
+    @varlinkmethod(return_parameter="view")
+    async def GuideEnrolment(
+        self,
+        *,
+        token: str,
+        side: str,
+        look: str = "",
+        timeout_s: float = 1.0,
+        columns: int = 0,
+        rows: int = 0,
+        encoding: str = "rgb",
+    ) -> View:
+        """Ask for a side of the face (front, left, right, up, down), and show the next camera frame.
+
+        A sample is taken by itself once the pose was held for half a second; scene.taken says so, once.
+        look tells looks of one person apart, for example 'with glasses'. The picture is base64 of a JPEG or
+        of bare RGB pixels, within columns by rows (at most 19,200 pixels; 0 for none).
+        """
+        self._own("GuideEnrolment", token)
+        _check_shown(columns, rows, encoding)
+        if not 0 <= timeout_s <= MAX_LIVE_TIMEOUT_S:
+            raise InvalidParameter(parameter="timeout_s")
+        scene, image = await self._desk.ask(
+            self._desk.door.guide_enrolment, token, _text("side", side), _label("look", look), timeout_s
+        )
+        if image is None or not columns or not rows:
+            return {"scene": scene, "width": 0, "height": 0, "picture": ""}
+        width, height, picture = encode_picture(image, columns, rows, encoding)
+        return {"scene": scene, "width": width, "height": height, "picture": picture}
+
+    @varlinkmethod(return_parameter="review")
+    async def ReviewEnrolment(self, *, token: str) -> Review:
+        """What is to be said of the samples before they are stored. Scores are null unless root asks."""
+        self._own("ReviewEnrolment", token)
+        review = await self._desk.ask(self._desk.door.review_enrolment, token)
+        return review if self._desk.shows_scores else replace(review, threshold=None, nearest_score=None)
+
     @varlinkmethod(return_parameter="person")
     async def CommitEnrolment(self, *, token: str) -> Person:
         """Store the samples as one person, durably. On Failed the enrolment stays open for more samples."""
@@ -135,6 +204,64 @@ class DoorInterface(VarlinkInterface, name=NAME):
     async def Forget(self, *, name: str) -> None:
         """Remove a person from memory and disk; done when the reply comes."""
         await self._desk.ask(self._desk.door.forget, _text("name", name))
+
+    @varlinkmethod(return_parameter="person")
+    async def SetTerms(
+        self,
+        *,
+        name: str,
+        hours: str | None = None,
+        role: str | None = None,
+        valid_from: str | None = None,
+        valid_until: str | None = None,
+        second: str | None = None,
+        code: str | None = None,
+        needs_two: bool | None = None,
+        clears_guards: bool = False,
+    ) -> Person:
+        """Change on what terms somebody may come in; what is null stays as it is.
+
+        role is owner, resident or guest; second is none, code or confirm; code, such as '3-1-4-2', is the
+        presses on the button at the door. Times are ISO 8601 with a zone, empty for none.
+        """
+        texts = {"hours": hours, "role": role, "valid_from": valid_from, "valid_until": valid_until,
+                 "second": second, "code": code}  # fmt: skip
+        checked = {key: None if value is None else _text(key, value) for key, value in texts.items()}
+        change = TermsChange(**checked, needs_two=needs_two, clears_guards=clears_guards)
+        return await self._desk.ask(self._desk.door.steward.set_terms, _text("name", name), change)
+
+    @varlinkmethod(return_parameter="person")
+    async def Rename(self, *, name: str, to: str) -> Person:
+        """Call somebody by another name."""
+        steward = self._desk.door.steward
+        return await self._desk.ask(steward.rename, _text("name", name), _text("to", to))
+
+    @varlinkmethod(return_parameter="person")
+    async def Suspend(self, *, name: str) -> Person:
+        """Let somebody in no more, until Resume."""
+        return await self._desk.ask(self._desk.door.steward.suspend, _text("name", name), True)
+
+    @varlinkmethod(return_parameter="person")
+    async def Resume(self, *, name: str) -> Person:
+        """Let somebody in again who was suspended."""
+        return await self._desk.ask(self._desk.door.steward.suspend, _text("name", name), False)
+
+    @varlinkmethod(return_parameter="explanation")
+    async def Explain(self, *, name: str, at: str = "") -> Explanation:
+        """What spoke for and against somebody at a time (ISO 8601 with a zone; empty for now)."""
+        return await self._desk.ask(self._desk.door.steward.explain, _text("name", name), _text("at", at))
+
+    @varlinkmethod(return_parameter="dispute")
+    async def DisputeUnlock(self, *, number: int) -> Dispute:
+        """Say that an unlock, by its number in the door log, was not of whom it names."""
+        if not 0 < number < 2**63:
+            raise InvalidParameter(parameter="number")
+        return await self._desk.ask(self._desk.door.steward.dispute, number)
+
+    @varlinkmethod
+    async def ConfirmSecondFactor(self, *, name: str) -> None:
+        """Give the word for somebody whose second factor that is; it counts for half a minute, unless set."""
+        await self._desk.ask(self._desk.door.steward.confirm, _text("name", name))
 
     @varlinkmethod
     async def UnlockFace(self) -> None:
@@ -161,6 +288,12 @@ class DoorInterface(VarlinkInterface, name=NAME):
     async def VerifyLog(self) -> int:
         """Check every kept entry of the door log; the last one's number."""
         return await self._desk.ask(self._desk.door.verify_log)
+
+    @varlinkmethod(return_parameter="jpeg")
+    async def GetSnapshot(self, *, number: int) -> str:
+        """The picture that was kept of a refusal, by its entry in the door log: base64 of a JPEG file."""
+        jpeg = await self._desk.ask(self._desk.door.snapshot, number)
+        return base64.b64encode(jpeg).decode("ascii")
 
     @varlinkmethod(return_parameter="checkpoint")
     async def LogCheckpoint(self) -> str:
@@ -243,6 +376,28 @@ class DoorInterface(VarlinkInterface, name=NAME):
                 event = replace(event, score=None)
             yield {"event": event, "missed": missed}
 
+    @varlinkmethod(delay_generator=False)
+    async def Preview(
+        self, *, columns: int, rows: int, fps: float = 5.0, encoding: str = "jpeg"
+    ) -> AsyncIterator[View]:
+        """What the camera shows, until the caller closes. Call it with 'more'.
+
+        At most fps (0.2 to 10) pictures a second, each within columns by rows (at most 19,200 pixels): base64
+        of a JPEG, or of bare RGB pixels with encoding 'rgb'. Frames beyond that are dropped.
+        """
+        _check_shown(columns, rows, encoding)
+        if not columns or not rows:
+            raise InvalidParameter(parameter="columns" if not columns else "rows")
+        if not 0.2 <= fps <= MAX_SHOWN_FPS:
+            raise InvalidParameter(parameter="fps")
+        queue, loop = self._desk.view(), asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + 1 / fps
+            (scene, image), _ = await queue.get()
+            width, height, picture = encode_picture(image, columns, rows, encoding)
+            yield {"scene": scene, "width": width, "height": height, "picture": picture}
+            await asyncio.sleep(due_s - loop.time())
+
     def _own(self, verb: str, token: str) -> None:
         if token != self._desk.token:
             why = "this is not an enrolment that this connection began"
@@ -258,3 +413,20 @@ def _text(parameter: str, value: str) -> str:
     if len(value) > MAX_TEXT_CHARS:
         raise InvalidParameter(parameter=parameter)
     return value
+
+
+def _label(parameter: str, value: str) -> str:
+    """A short plain word or two."""
+    if len(value) > MAX_LABEL_CHARS or not all(char.isalnum() or char == " " for char in value):
+        raise InvalidParameter(parameter=parameter)
+    return value
+
+
+def _check_shown(columns: int, rows: int, encoding: str) -> None:
+    """Refuse a picture that is larger than anybody needs, or of a kind that is not made."""
+    if columns < 0 or columns > MAX_SHOWN_PIXELS:
+        raise InvalidParameter(parameter="columns")
+    if rows < 0 or columns * rows > MAX_SHOWN_PIXELS:
+        raise InvalidParameter(parameter="rows")
+    if encoding not in ("jpeg", "rgb"):
+        raise InvalidParameter(parameter="encoding")

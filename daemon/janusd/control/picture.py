@@ -1,10 +1,13 @@
-"""An encoded picture from another process -> Image.
+"""Pictures at the socket: an encoded one from another process -> Image, and a small one of ours to show.
 
 Layout: base64 (RFC 4648, section 4) of one JPEG, PNG or WebP file. Nothing else reaches a decoder: OpenCV
 would also take formats that nobody needs at a door and that have had more holes.
 
 Trust boundary: the bytes are anybody's. The size stated in the header is read first, by the few lines here,
 so that a small file cannot ask for a picture that fills the memory.
+
+What goes out is small on purpose, and either JPEG or bare pixels: `janusctl` holds no decoder, and a terminal
+wants pixels.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ MAX_PIXELS = 25_000_000
 
 HALVED_ABOVE_PIXELS = 8_000_000
 """Larger pictures are decoded at half their size (in the DCT domain for JPEG): enough for one face."""
+
+MAX_SHOWN_PIXELS = 160 * 120
+"""Of a picture that is shown: 57.6 kB of bare pixels, enough to see whether the face is in it."""
+_JPEG_QUALITY = 70
 
 _MIN_SIDE_PX = 16
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -57,6 +64,27 @@ def decode_picture(text: str) -> Image:
     if decoded is None:
         raise UnreadablePicture("the picture is damaged", "open and save it anew, then try again")
     return cast(Image, cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded))
+
+
+def fitting(image: Image, columns: int, rows: int) -> tuple[int, int]:
+    """Width and height of the image when it is scaled to lie within that many columns and rows."""
+    height, width = image.shape[:2]
+    scale = min(columns / width, rows / height, 1.0)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def encode_picture(image: Image, columns: int, rows: int, encoding: str) -> tuple[int, int, str]:
+    """Width, height and base64 text of a small picture within that many columns and rows.
+
+    `encoding` is "jpeg", or "rgb" for bare pixels, three bytes each, rows from the top.
+    """
+    size = fitting(image, columns, rows)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    raw = small.tobytes()
+    if encoding == "jpeg":
+        bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+        raw = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+    return *size, base64.b64encode(raw).decode("ascii")
 
 
 def picture_size(encoded: bytes) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from janusd.control import interface, listener
 from janusd.control.desk import Desk
+from janusd.control.pace import Pace
 from janusd.control.peer import Access, Peer
 from janusd.control.session import Limits, Session, encode
 from janusd.control.wire import Wire
@@ -23,6 +24,9 @@ _log = logging.getLogger("janusd.control")
 
 _BACKLOG = 128
 """Connections the kernel keeps until they are let in or refused; beyond that connect(2) says EAGAIN."""
+
+_DISPLACED_AFTER_S = 1.0
+"""A connection that asked nothing for so long, and holds nothing, gives way when all places are taken."""
 
 _CLOSE_TIMEOUT_S = 5.0
 """How long `close` waits for door calls that are under way."""
@@ -60,7 +64,9 @@ class ControlServer:
         self._limits = Limits(max_message_bytes, idle_s, enrolment_idle_s, whole_message_s)
         # One call a connection, and one to abandon an enrolment while such a call still waits for a face.
         self._threads = ThreadPoolExecutor(max_connections + 1, thread_name_prefix="control")
-        self._sessions: dict[asyncio.Task[None], Wire] = {}
+        self._sessions: dict[asyncio.Task[None], Session] = {}
+        self._paces: dict[int, Pace] = {}
+        """By user, so that another connection is no fresh start."""
         self._wires: set[Wire] = set()
         """Every connection the kernel has handed over, those about to be refused too."""
         self._is_closed = False
@@ -131,7 +137,7 @@ class ControlServer:
                 )
             )
             return
-        if len(self._sessions) >= self._max_connections:
+        if len(self._sessions) >= self._max_connections and not self._displace():
             _log.warning("uid %d: refused, %d connections are open", peer.uid, len(self._sessions))
             wire.refuse(
                 encode(
@@ -144,10 +150,19 @@ class ControlServer:
             )
             return
         desk = Desk(self._door, self._threads, self.access.shows_scores(peer))
-        session = Session(wire, peer, lambda: self.access, desk, self._limits)
+        pace = self._paces.setdefault(peer.uid, Pace())
+        session = Session(wire, peer, lambda: self.access, desk, self._limits, pace)
         task = asyncio.get_running_loop().create_task(session.serve())
-        self._sessions[task] = wire
+        self._sessions[task] = session
         task.add_done_callback(self._ended)
+
+    def _displace(self) -> bool:
+        """Whether somebody who only sits there made room: silent clients keep nobody out."""
+        idlest = max(self._sessions.values(), key=lambda session: session.idle_s)
+        if idlest.idle_s < _DISPLACED_AFTER_S:
+            return False
+        idlest.drop()
+        return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._sessions[task]

@@ -29,6 +29,7 @@ from asyncvarlink.types import JSONObject, JSONValue
 from janusd import __version__
 from janusd.control import interface
 from janusd.control.desk import Desk
+from janusd.control.pace import Pace
 from janusd.control.peer import ADMIN_ACTS, Access, Peer
 from janusd.control.wire import Wire
 from janusd.errors import ControlError, JanusError
@@ -42,6 +43,10 @@ SMALL_MESSAGE_BYTES = 16 * 1024
 MAX_MARKS = 64
 """JSON punctuation allowed in a message longer than that. One picture among a few short fields has about 30;
 base64 has none of its own. Without this bound 12 MB of `[[],[],...` would unfold to 400 MB of lists."""
+
+
+_ENDLESS = frozenset({"Watch", "Preview"})
+"""Verbs that answer until the caller goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,21 @@ class Session:
     """One accepted connection of one peer."""
 
     def __init__(
-        self, wire: Wire, peer: Peer, access: Callable[[], Access], desk: Desk, limits: Limits
+        self,
+        wire: Wire,
+        peer: Peer,
+        access: Callable[[], Access],
+        desk: Desk,
+        limits: Limits,
+        pace: Pace | None = None,
     ) -> None:
         self._wire = wire
         self._peer = peer
         self._access = access
         self._desk = desk
         self._limits = limits
+        self._pace = pace
+        self._waits_from_s: float | None = None
         self._registry = VarlinkInterfaceRegistry()
         self._registry.register_interface(interface.DoorInterface(desk, peer.uid))
         self._registry.register_interface(
@@ -81,6 +94,8 @@ class Session:
             while (message := await self._next_message()) is not None:
                 call = parse_call(message)
                 del message  # up to 12 MB that nobody needs while the networks work
+                if self._pace is not None:
+                    await asyncio.sleep(self._pace.take(asyncio.get_running_loop().time()))
                 await self._until_answered(call)
         except (ControlError, TimeoutError) as e:
             _log.warning("uid %d: connection closed: %s", self._peer.uid, escape(str(e)) or "it fell silent")
@@ -88,13 +103,28 @@ class Session:
             await self._desk.leave()
             await self._wire.finish()
 
+    @property
+    def idle_s(self) -> float:
+        """For how long it has asked nothing and held nothing; 0 while it does either."""
+        if self._waits_from_s is None or self._desk.token:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._waits_from_s
+
+    def drop(self) -> None:
+        """End it at once."""
+        self._wire.abort()
+
     async def _next_message(self) -> bytes | None:
         limits, desk = self._limits, self._desk
-        return await self._wire.receive(
-            limit_bytes=lambda: limits.message_bytes if desk.token else SMALL_MESSAGE_BYTES,
-            idle_s=lambda: limits.enrolment_idle_s if desk.token else limits.idle_s,
-            whole_s=limits.whole_message_s,
-        )
+        self._waits_from_s = asyncio.get_running_loop().time()
+        try:
+            return await self._wire.receive(
+                limit_bytes=lambda: limits.message_bytes if desk.token else SMALL_MESSAGE_BYTES,
+                idle_s=lambda: limits.enrolment_idle_s if desk.token else limits.idle_s,
+                whole_s=limits.whole_message_s,
+            )
+        finally:
+            self._waits_from_s = None
 
     async def _until_answered(self, call: VarlinkMethodCall) -> None:
         """Answer, and act at once when the peer goes meanwhile."""
@@ -103,7 +133,7 @@ class Session:
         await asyncio.wait({answering, going}, return_when=asyncio.FIRST_COMPLETED)
         going.cancel()
         if not answering.done():
-            if call.method_name == "Watch":
+            if call.method_name in _ENDLESS:
                 answering.cancel()
             elif call.method_name != "CommitEnrolment":  # which ends by itself, whole or not at all
                 await self._desk.abandon()  # lets a waiting AddLive return

@@ -1,157 +1,38 @@
-"""The door log: who came in, who was refused, what was done to the vault; append-only and hash-chained.
-
-    journal  one row: the journal's random id, the last entry's number and chain, and a mark over both
-    entry    number, time in microseconds since 1970, the sealed body, the chain
-
-    body     msgpack array: at, kind, reason, name, note, person id; sealed (see `vault.format`) because who
-             comes home when is nobody's business who finds the card; bound to journal id, number and time
-    chain    HMAC-SHA256 over the previous chain, number, time, sealed body and tag; before entry 1 stands the
-             HMAC of the journal's id
-    mark     HMAC-SHA256 over the last number and chain: cutting the newest entries off shows
-    tag      HMAC under a key that goes one step forward with each entry, see `core.forward`
-    forward  one row: the number and chain before the first entry that is still kept, and the next tag's key,
-             sealed and bound to both and to the last number
-
-Both fixed keys come from HKDF-SHA256(source key, salt = journal id, info = "janusd journal v1").
-
-The forward key begins at random and its older values are overwritten, in the file at once and in SQLite's
-write-ahead log each `ERASE_EVERY` entries. Logs of version 1 had no tags: they get them from then on.
-
-Trust boundary: an attacker may edit the file, and may have said anything that is logged. Without the key
-they can't alter, reorder, insert or drop entries unnoticed, but can put back a whole older copy. With
-today's key they can make a log that `verify` here believes, but not one that an owner's checkpoint from
-before does (docs/adr/0009). Nothing said can forge a line: values are stored as values, and `line` escapes
-them.
-"""
+"""An open door log: entries go in, come out again, and are checked."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import secrets
 import sqlite3
-import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-import msgspec
 
 from janusd.core import forward
 from janusd.core.forward import Checkpoint, Line
 from janusd.door import Entry
-from janusd.errors import JournalBroken, OwnerError, VaultDamaged
+from janusd.errors import JournalBroken, OwnerError
 from janusd.escape import escape
+from janusd.hardening import Secret, wipe
+from janusd.journal.keys import Body, Keys, texts
+from janusd.journal.tables import KIND, REMEDY, VERSION_1, journal_row, typed
+from janusd.journal.words import storable
 from janusd.ports import KeySource
 from janusd.vault import format as sealed
-from janusd.vault.database import Database, Kind
-
-_VERSION_1 = Kind(
-    noun="door log",
-    application_id=0x4A_4C_4F_47,  # "JLOG"
-    version=1,
-    schema=(
-        "CREATE TABLE journal (one INTEGER PRIMARY KEY CHECK (one = 1), journal_id BLOB NOT NULL,"
-        " last INTEGER NOT NULL, chain BLOB NOT NULL, mark BLOB NOT NULL) STRICT",
-        "CREATE TABLE entry (number INTEGER PRIMARY KEY, at_us INTEGER NOT NULL,"
-        " body BLOB NOT NULL, chain BLOB NOT NULL) STRICT",
-    ),
-    damaged=JournalBroken,
-)
-
-KIND = replace(
-    _VERSION_1,
-    version=2,
-    schema=(
-        *_VERSION_1.schema,
-        "CREATE TABLE tag (number INTEGER PRIMARY KEY, tag BLOB NOT NULL) STRICT",
-        "CREATE TABLE forward (one INTEGER PRIMARY KEY CHECK (one = 1), base INTEGER NOT NULL,"
-        " base_chain BLOB NOT NULL, box BLOB NOT NULL) STRICT",
-    ),
-    older=_VERSION_1,
-)
+from janusd.vault.database import Database
 
 ERASE_EVERY = 64
 """So many entries' old forward keys may still stand in the write-ahead log, for a thief of key and card."""
 
-LONGEST_TEXT = 512
-"""Longer values are cut: a log must take whatever it is told, and not fill the card with it."""
-
 _SELECT = "SELECT number, at_us, body, chain FROM entry"
-_REMEDY = "the log was altered: keep the file, find out who could write to it, start a new one"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class _Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    at: str
-    kind: str
-    reason: str
-    name: str
-    note: str
-    person_id: str
-
-
-class _Keys:
-    """The journal's two keys, and what is computed with them."""
-
-    def __init__(self, source_key: bytes, journal_id: bytes) -> None:
-        keys = sealed.derive(source_key, journal_id, "janusd journal v1", 2 * sealed.KEY_BYTES)
-        self._chain, self._seal = keys[: sealed.KEY_BYTES], keys[sealed.KEY_BYTES :]
-        self._journal_id = journal_id
-
-    def first_chain(self) -> bytes:
-        """What stands before entry 1."""
-        return self._hmac("first", self._journal_id)
-
-    def chain(self, before: bytes, number: int, at_us: int, box: bytes, tag: bytes = b"") -> bytes:
-        """The chain of an entry; those of version 1 had no tag."""
-        tags = (tag,) if tag else ()
-        return self._hmac("entry", before, struct.pack(">qq", number, at_us), box, *tags)
-
-    def mark(self, last: int, chain: bytes) -> bytes:
-        """The mark of a journal that ends with that entry."""
-        return self._hmac("mark", struct.pack(">q", last), chain)
-
-    def seal(self, body: _Body, number: int, at_us: int) -> bytes:
-        """The body, sealed for that number and time."""
-        return sealed.seal(self._seal, msgspec.msgpack.encode(body), self._bound(number, at_us))
-
-    def open(self, box: bytes, number: int, at_us: int) -> _Body:
-        """What `seal` was given. Raises JournalBroken."""
-        try:
-            return msgspec.msgpack.decode(
-                sealed.unseal(self._seal, box, self._bound(number, at_us)), type=_Body
-            )
-        except (VaultDamaged, msgspec.MsgspecError) as e:
-            raise JournalBroken(f"entry {number} of the door log does not open", _REMEDY) from e
-
-    def seal_forward(self, key: bytes, last: int, base: int, base_chain: bytes) -> bytes:
-        """The next tag's key, sealed for a journal that begins and ends there."""
-        return sealed.seal(self._seal, key, self._forward_bound(last, base, base_chain))
-
-    def open_forward(self, box: bytes, last: int, base: int, base_chain: bytes) -> bytes:
-        """What `seal_forward` was given. Raises JournalBroken."""
-        try:
-            return sealed.unseal(self._seal, box, self._forward_bound(last, base, base_chain))
-        except VaultDamaged as e:
-            raise JournalBroken("the door log's beginning or its forward key was altered", _REMEDY) from e
-
-    def _forward_bound(self, last: int, base: int, base_chain: bytes) -> bytes:
-        return sealed.binding("janusd forward", self._journal_id, struct.pack(">qq", last, base), base_chain)
-
-    def _hmac(self, label: str, *fields: bytes) -> bytes:
-        return hmac.digest(self._chain, sealed.binding(label, *fields), hashlib.sha256)
-
-    def _bound(self, number: int, at_us: int) -> bytes:
-        return sealed.binding("janusd entry", self._journal_id, struct.pack(">qq", number, at_us))
 
 
 class Journal:
     """An open door log. Any thread may call; an entry is durable when `append` returns."""
 
-    def __init__(self, database: Database, keys: _Keys, journal_id: bytes) -> None:
+    def __init__(self, database: Database, keys: Keys, journal_id: bytes) -> None:
         self._database = database
         self._keys = keys
         self._journal_id = journal_id
@@ -171,13 +52,13 @@ class Journal:
         database = Database.open(path, KIND)
         try:
             with database.reading() as connection:
-                journal_id, *_ = _journal_row(connection)
-                journal = cls(database, _Keys(source_key, journal_id), journal_id)
+                journal_id, *_ = journal_row(connection)
+                journal = cls(database, Keys(source_key, journal_id), journal_id)
                 last, chain = journal._end(connection)
                 rows = connection.execute("SELECT max(number), chain FROM entry").fetchall()
                 if last and rows != [(last, chain)]:
-                    raise JournalBroken(f"entry {last} of the door log is missing or was altered", _REMEDY)
-            if database.kind is _VERSION_1:
+                    raise JournalBroken(f"entry {last} of the door log is missing or was altered", REMEDY)
+            if database.kind is VERSION_1:
                 journal._begin_tags()
             else:
                 with database.reading() as connection:
@@ -185,6 +66,8 @@ class Journal:
         except BaseException:
             database.close()
             raise
+        finally:
+            wipe(source_key)
         return journal
 
     def append(
@@ -205,13 +88,13 @@ class Journal:
         moment = (datetime.now(UTC) if at is None else at).astimezone()
         at_us = _microseconds(moment)
         told = ", ".join(part for part in (note, "" if score is None else f"score {score:.2f}") if part)
-        texts = (moment.isoformat(timespec="milliseconds"), kind, reason, name, told, person_id)
-        body = _Body(*(_storable(text) for text in texts))
+        parts = (moment.isoformat(timespec="milliseconds"), kind, reason, name, told, person_id)
+        body = Body(*(storable(text) for text in parts))
         with self._database.transaction() as connection:
             last, before = self._end(connection)
             number = last + 1
             base, base_chain, key = self._forward(connection, last)
-            tag = forward.tag(key, number, at_us, _texts(body))
+            tag = forward.tag(key, number, at_us, texts(body))
             box = self._keys.seal(body, number, at_us)
             chain = self._keys.chain(before, number, at_us, box, tag)
             connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (number, at_us, box, chain))
@@ -239,7 +122,7 @@ class Journal:
             rows = connection.execute(
                 f"{_SELECT} WHERE at_us >= ? ORDER BY number DESC LIMIT ?", (since_us, max(limit, 0))
             )
-            newest_first = list(_typed(rows))
+            newest_first = list(typed(rows))
         return [self._entry(number, at_us, body) for number, at_us, body, _ in reversed(newest_first)]
 
     def verify(self) -> int:
@@ -249,21 +132,21 @@ class Journal:
             base, before, _ = self._forward(connection, last)
             expected = base + 1
             tags = dict(connection.execute("SELECT number, tag FROM tag"))
-            for number, at_us, body, stored in _typed(connection.execute(f"{_SELECT} ORDER BY number")):
+            for number, at_us, body, stored in typed(connection.execute(f"{_SELECT} ORDER BY number")):
                 if number != expected:
-                    raise JournalBroken(f"entry {expected} of the door log is missing", _REMEDY)
+                    raise JournalBroken(f"entry {expected} of the door log is missing", REMEDY)
                 tag = tags.get(number, b"")
                 if not isinstance(tag, bytes):
-                    raise JournalBroken(f"entry {number} of the door log was altered", _REMEDY)
+                    raise JournalBroken(f"entry {number} of the door log was altered", REMEDY)
                 before = self._keys.chain(before, number, at_us, body, tag)
                 if not hmac.compare_digest(before, stored):
-                    raise JournalBroken(f"entry {number} of the door log was altered", _REMEDY)
+                    raise JournalBroken(f"entry {number} of the door log was altered", REMEDY)
                 self._keys.open(body, number, at_us)
                 expected += 1
             last, chain = self._end(connection)
             if (last, chain) != (expected - 1, before):
                 raise JournalBroken(
-                    f"entry {min(expected, last + 1)} of the door log is missing or new", _REMEDY
+                    f"entry {min(expected, last + 1)} of the door log is missing or new", REMEDY
                 )
         return last
 
@@ -278,8 +161,8 @@ class Journal:
                 )
             )
         return [
-            Line(number, at_us, _texts(self._keys.open(box, number, at_us)), tag)
-            for number, at_us, box, tag in _typed(rows)
+            Line(number, at_us, texts(self._keys.open(box, number, at_us)), tag)
+            for number, at_us, box, tag in typed(rows)
         ]
 
     def checkpoint(self) -> Checkpoint:
@@ -321,11 +204,11 @@ class Journal:
 
     def _end(self, connection: sqlite3.Connection) -> tuple[int, bytes]:
         """The last entry's number and chain."""
-        _, last, chain, mark = _journal_row(connection)
+        _, last, chain, mark = journal_row(connection)
         if not hmac.compare_digest(mark, self._keys.mark(last, chain)):
             raise JournalBroken(
                 f"the door log's mark after entry {last} does not verify with this key",
-                "if the key is another one, give back the old; else " + _REMEDY,
+                "if the key is another one, give back the old; else " + REMEDY,
             )
         return last, chain
 
@@ -333,7 +216,7 @@ class Journal:
         """Number and chain before the first kept entry, and the key of the next tag."""
         rows = connection.execute("SELECT base, base_chain, box FROM forward").fetchall()
         if len(rows) != 1 or not all(map(isinstance, rows[0], (int, bytes, bytes))):
-            raise JournalBroken("the door log's forward row is missing or altered", _REMEDY)
+            raise JournalBroken("the door log's forward row is missing or altered", REMEDY)
         base, base_chain, box = rows[0]
         return base, base_chain, self._keys.open_forward(box, last, base, base_chain)
 
@@ -351,29 +234,9 @@ class Journal:
         return Entry(number, body.at, body.kind, body.reason, body.name, body.note)
 
 
-def is_begun(path: Path) -> bool:
-    """Whether a log of today's kind is there: the ledger of tries came with it, and is missed beside it."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError:
-        return os.path.lexists(path)  # there, and not to be read: that is no reason to begin anew
-    return int.from_bytes(head[60:64], "big") != _VERSION_1.version  # user_version, in SQLite's own header
-
-
-def line(entry: Entry) -> str:
-    """The entry as one line for a terminal or journald; no name or note can end it or add a field."""
-    words = [f"#{entry.number}", _plain(entry.at), _plain(entry.kind)]
-    words += [_plain(entry.reason)] if entry.reason else []
-    words += [
-        f'{field}="{_quoted(text)}"' for field, text in (("name", entry.name), ("note", entry.note)) if text
-    ]
-    return " ".join(words)
-
-
-def _create(path: Path, source_key: bytes) -> None:
+def _create(path: Path, source_key: Secret) -> None:
     journal_id = secrets.token_bytes(sealed.ID_BYTES)
-    keys = _Keys(source_key, journal_id)
+    keys = Keys(source_key, journal_id)
     chain = keys.first_chain()
 
     def fill(connection: sqlite3.Connection) -> None:
@@ -386,29 +249,10 @@ def _create(path: Path, source_key: bytes) -> None:
     Database.create(path, KIND, fill)
 
 
-def _first_forward(connection: sqlite3.Connection, keys: _Keys, last: int) -> None:
+def _first_forward(connection: sqlite3.Connection, keys: Keys, last: int) -> None:
     base_chain, key = keys.first_chain(), secrets.token_bytes(forward.KEY_BYTES)
     box = keys.seal_forward(key, last, 0, base_chain)
     connection.execute("INSERT INTO forward VALUES (1, 0, ?, ?)", (base_chain, box))
-
-
-def _texts(body: _Body) -> tuple[str, ...]:
-    return (body.at, body.kind, body.reason, body.name, body.note, body.person_id)
-
-
-def _journal_row(connection: sqlite3.Connection) -> tuple[bytes, int, bytes, bytes]:
-    rows = connection.execute("SELECT journal_id, last, chain, mark FROM journal").fetchall()
-    types = (bytes, int, bytes, bytes)
-    if len(rows) != 1 or not all(map(isinstance, rows[0], types)):
-        raise JournalBroken("the door log's own row is missing or altered", _REMEDY)
-    return rows[0][0], rows[0][1], rows[0][2], rows[0][3]
-
-
-def _typed(rows: Iterable[tuple[int, int, bytes, bytes]]) -> Iterator[tuple[int, int, bytes, bytes]]:
-    for row in rows:  # a STRICT table keeps its types, an edited file need not
-        if not all(map(isinstance, row, (int, int, bytes, bytes))):
-            raise JournalBroken(f"entry {row[0]} of the door log was altered", _REMEDY)
-        yield row
 
 
 def _microseconds(moment: datetime) -> int:
@@ -426,17 +270,3 @@ def _since_us(since: str) -> int:
             f"cannot read the time '{escape(since)}'",
             "write for example 2026-11-22 or 2026-11-22T08:00+01:00",
         ) from e
-
-
-def _storable(text: str) -> str:
-    """The text as UTF-8 can hold it (no lone surrogates), not longer than LONGEST_TEXT."""
-    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return whole if len(whole) <= LONGEST_TEXT else whole[: LONGEST_TEXT - 3] + "..."
-
-
-def _plain(text: str) -> str:
-    return escape(text).replace(" ", "\\x20").replace('"', "\\x22")
-
-
-def _quoted(text: str) -> str:
-    return escape(text.replace("\\", "\\\\").replace('"', '\\"'), limit=2 * LONGEST_TEXT + 3)
