@@ -12,10 +12,12 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
+from janusd.core.schedule import Holidays
 from janusd.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/janus/janus.toml")
@@ -33,6 +35,16 @@ class CameraSection(_Section, frozen=True):
     driver: Literal["picamera2", "opencv", "replay"] = "picamera2"
     device: str = "/dev/video0"
     """For opencv: a V4L2 node or a stream address. For picamera2: the camera's number."""
+    identity: str = ""
+    """Which camera must sit there, as `janusctl doctor` names it; empty accepts any."""
+    nir_device: str = ""
+    """A second camera of the same driver, without an infrared filter and beside an IR lamp."""
+    pixels: Literal["auto", "mjpeg", "yuyv"] = "auto"
+    """For V4L2: how the camera sends pictures. Larger ones than 640x480 need mjpeg on USB 2."""
+    backlight: bool = True
+    """Expose for the face, where the camera can, instead of for the sky behind it."""
+    login: str = ""
+    """For a stream: the name of the systemd credential that holds "user:password"."""
     width_px: Annotated[int, Meta(ge=160, le=4096)] = 1280
     height_px: Annotated[int, Meta(ge=120, le=4096)] = 720
     fps: Annotated[float, Meta(ge=1, le=120)] = 15.0
@@ -77,6 +89,19 @@ class DecisionSection(_Section, frozen=True):
     lockout_s: Annotated[float, Meta(ge=10, le=3600)] = 30.0
 
 
+class AttackSection(_Section, frozen=True):
+    """[attack]: what a face must show besides being known; docs/adr/0016 says what each choice promises."""
+
+    level: Literal["off", "passive", "live"] = "passive"
+    """"passive" refuses what is found out; "live" asks everybody to show what no still picture can."""
+    challenge: Literal["never", "doubt", "always"] = "never"
+    """When turns of the head are asked for, through the indicator."""
+    nir: bool = False
+    """Whether the camera is a pair, and a face must be found and match in near infrared too."""
+    insecure: bool = False
+    """Must be true where level is "off"."""
+
+
 class EnrolmentSection(_Section, frozen=True):
     """[enrolment]: how many samples make a template."""
 
@@ -90,7 +115,13 @@ class IdleSection(_Section, frozen=True):
     """[idle]: when to look closely."""
 
     gate: bool = True
+    """False looks at every frame, whatever `trigger` says."""
+    trigger: Literal["always", "motion", "gpio", "both"] = "motion"
+    """What wakes recognition: motion in the picture, a trigger input of janus-latchd, or either of both."""
+    window_s: Annotated[float, Meta(ge=1, le=120)] = 10.0
+    """For how long after an edge on a trigger input."""
     linger_s: Annotated[float, Meta(ge=0.5, le=60)] = 4.0
+    """For how long after the last motion."""
 
 
 class VaultSection(_Section, frozen=True):
@@ -115,6 +146,38 @@ class LogSection(_Section, frozen=True):
 
     keep_days: Annotated[int, Meta(ge=7, le=3650)] = 365
     """Older entries are dropped; what is left stays verifiable."""
+    snapshots: bool = False
+    """Whether sealed pictures of whom the door refused are kept. Ask first who may be pictured there."""
+    snapshot_days: Annotated[int, Meta(ge=1, le=90)] = 14
+    """For so long."""
+
+
+class RulesSection(_Section, frozen=True):
+    """[rules]: what is asked of everybody at this door, and in which zone hours are read."""
+
+    zone: str = ""
+    """A time zone as "Europe/Berlin"; empty takes the system's."""
+    two_people: bool = False
+    """Whether two different people must be recognised before the door opens for either."""
+    two_people_s: Annotated[float, Meta(ge=5, le=120)] = 30.0
+    """Within which."""
+    second_s: Annotated[float, Meta(ge=5, le=120)] = 30.0
+    """Within which a second factor must come, for people who need one."""
+
+
+class HolidaysSection(_Section, frozen=True):
+    """[holidays]: days that are no weekday; hours that name `hol` are for them."""
+
+    dates: tuple[str, ...] = ()
+    """"2027-03-26" for one day, "12-25" for that of each year."""
+
+
+class DisputesSection(_Section, frozen=True):
+    """[disputes]: what is kept of each unlock, for an owner who says: that was not me."""
+
+    keep_unlocks: Annotated[int, Meta(ge=0, le=64)] = 0
+    """How many unlocks' embeddings, sealed; 0 keeps none. docs/adr/0012 says why that is the default."""
+    keep_days: Annotated[int, Meta(ge=1, le=30)] = 7
 
 
 class ControlSection(_Section, frozen=True):
@@ -124,7 +187,13 @@ class ControlSection(_Section, frozen=True):
     owners: tuple[int, ...] = ()
     """User ids that may enrol and forget, besides root and the daemon's own user."""
     group: str = ""
-    """A group that owns the socket, and whose members are owners too."""
+    """A group that owns the socket, and whose members are owners too, but for those named below."""
+    operators: tuple[int, ...] = ()
+    """User ids that may look, suspend people and switch face unlock on again, and nothing more."""
+    residents: tuple[int, ...] = ()
+    """User ids that may ask how the door is."""
+    sensors: tuple[int, ...] = ()
+    """User ids of programs that may give a second factor, a token reader perhaps."""
 
 
 class ModelSection(_Section, frozen=True):
@@ -133,9 +202,12 @@ class ModelSection(_Section, frozen=True):
     directory: str = ""
     """A signed bundle or model folder; empty: the installed bundle, else what came with this version."""
     runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = "auto"
+    accelerator: Literal["auto", "cpu", "edgetpu", "gpu", "npu", "tensorrt"] = "auto"
+    """auto: what `janusd --probe-accelerators` found best, before that the processor."""
     delegate: str = ""
-    """A TFLite delegate library, for example libedgetpu.so.1; empty runs on the processor."""
-    threads: Annotated[int, Meta(ge=1, le=8)] = 1
+    """A TFLite delegate library of another accelerator."""
+    threads: Annotated[int, Meta(ge=0, le=8)] = 0
+    """Of the processor; 0 takes what the board's profile says."""
 
 
 class Config(_Section, frozen=True):
@@ -145,10 +217,14 @@ class Config(_Section, frozen=True):
     latch: LatchSection = LatchSection()
     promise: PromiseSection = PromiseSection()
     decision: DecisionSection = DecisionSection()
+    attack: AttackSection = AttackSection()
     enrolment: EnrolmentSection = EnrolmentSection()
     idle: IdleSection = IdleSection()
     vault: VaultSection = VaultSection()
     log: LogSection = LogSection()
+    rules: RulesSection = RulesSection()
+    holidays: HolidaysSection = HolidaysSection()
+    disputes: DisputesSection = DisputesSection()
     control: ControlSection = ControlSection()
     model: ModelSection = ModelSection()
 
@@ -182,6 +258,18 @@ def parse(text: str, name: str = "janus.toml") -> Config:
     if problems:
         raise ConfigError("\n".join(f"{name}: {problem}" for problem in problems), "nothing was changed")
     return config
+
+
+def insecure(config: msgspec.Struct) -> list[str]:
+    """What a file switches off with a key named `insecure`: each is written to the door log at every start.
+
+    There is no other way below the floors, and this one is not quiet.
+    """
+    return [
+        f"[{section}] insecure = {json.dumps(msgspec.to_builtins(chosen))}"
+        for section in config.__struct_fields__
+        if (chosen := getattr(getattr(config, section), "insecure", False))
+    ]
 
 
 _SECTIONS: dict[str, type[_Section]] = {field.name: field.type for field in msgspec.structs.fields(Config)}
@@ -231,6 +319,11 @@ def _contradictions(config: Config, text: str) -> list[str]:
             _where(text, "decision", "agree")
             + f"{decision.agree} frames cannot agree within a window of {decision.window}"
         )
+    if config.attack.level == "off" and not config.attack.insecure:
+        problems.append(
+            _where(text, "attack", "level")
+            + '"off" lets any photograph in; if that is meant, write insecure = true beside it'
+        )
     if enrolment.least > enrolment.samples:
         problems.append(
             _where(text, "enrolment", "least")
@@ -253,11 +346,56 @@ def _contradictions(config: Config, text: str) -> list[str]:
             _where(text, "vault", "binding_command")
             + 'binding = "command" needs the program to ask, for example ["/usr/local/bin/janus-tee-key"]'
         )
-    if config.camera.driver == "replay" and not config.camera.path:
+    if config.idle.trigger in ("gpio", "both") and config.latch.driver != "latchd":
+        problems.append(
+            _where(text, "idle", "trigger")
+            + f'"{config.idle.trigger}" needs latch.driver = "latchd": its process holds the trigger inputs'
+        )
+    if config.idle.trigger == "gpio" and not config.idle.gate:
+        problems.append(
+            _where(text, "idle", "gate") + 'false looks at every frame; remove it, or trigger = "gpio"'
+        )
+    control = config.control
+    named = [*control.owners, *control.operators, *control.residents, *control.sensors]
+    if twice := sorted({uid for uid in named if named.count(uid) > 1}):
+        problems.append(
+            _where(text, "control", "operators")
+            + f"user {twice[0]} stands in two lists; a user is owner, operator, resident or sensor"
+        )
+    try:
+        Holidays.parse(config.holidays.dates)
+    except ValueError as error:
+        problems.append(_where(text, "holidays", "dates") + str(error))
+    try:
+        zone_of(config.rules)
+    except (LookupError, ValueError, OSError):
+        problems.append(
+            _where(text, "rules", "zone")
+            + f'no such time zone {config.rules.zone!r} on this system; write one as "Europe/Berlin"'
+        )
+    problems += _camera_contradictions(config.camera, text)
+    return problems
+
+
+def _camera_contradictions(camera: CameraSection, text: str) -> list[str]:
+    problems = []
+    if "@" in camera.device and "://" in camera.device:
+        problems.append(
+            _where(text, "camera", "device")
+            + "a login does not belong into this file; name a credential: camera.login"
+        )
+    if camera.driver == "replay" and not camera.path:
         problems.append(
             _where(text, "camera", "path") + "a replay needs the path of an image folder or video file"
         )
+    if camera.nir_device and camera.nir_device == camera.device:
+        problems.append(_where(text, "camera", "nir_device") + "must be another camera than camera.device")
     return problems
+
+
+def zone_of(section: RulesSection) -> ZoneInfo | None:
+    """The zone hours are read in; None for the system's. Raises LookupError, ValueError, OSError."""
+    return ZoneInfo(section.zone) if section.zone else None
 
 
 def _where(text: str, section: str, key: str = "") -> str:

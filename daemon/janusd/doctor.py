@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from janusd import selftest
+from janusd.config import AttackSection
 from janusd.door import Finding
 from janusd.errors import JanusError
 from janusd.journal import Journal
@@ -28,10 +30,18 @@ def examine(
     is_face_off: bool,
     ledger_fault: str,
     journal: Journal,
+    trigger: str,
 ) -> list[Finding]:
     """Give one finding a check, in the order a person would look."""
     return [
         _finding("camera", has_seen, camera, "check cable, driver and the section [camera]"),
+        _finding(
+            "trigger",
+            not trigger.endswith("none came"),
+            trigger,
+            "pull the input once; see [door.NAME] triggers in latch.toml, and hw/WIRING.md",
+            "warn",
+        ),
         _finding("latch", "simulated" not in latch, latch, "set latch.driver to drive a real lock", "warn")
         if is_latch_well
         else _finding("latch", False, latch, "see `systemctl status janus-latchd`, then hw/WIRING.md"),
@@ -49,6 +59,7 @@ def examine(
             f"{encoder}, {f'signed by {model_signed_by}' if model_signed_by else 'not signed'}",
             "install a signed bundle: janusctl model install FILE",
         ),
+        *_sandbox(),
         *_people(rules, stale_people),
         _finding(
             "promise",
@@ -68,6 +79,30 @@ def examine(
         ),
         _journal(journal),
     ]
+
+
+def attack_detection(section: AttackSection, network: str, shows_signs: bool) -> Finding:
+    """What attack detection can and cannot do here: an owner must not believe in more."""
+    remedy = 'set attack.level = "live", or challenge = "always" with an indicator'
+    if section.level == "off":
+        return _finding("attacks", False, "detection is off: any photograph may open this door", remedy)
+    if section.challenge != "never" and not shows_signs:
+        said = "turns of the head are asked for, and there is no indicator to ask with"
+        return _finding("attacks", False, said, 'name an indicator, or set attack.challenge = "never"')
+    asks = section.level == "live" or section.challenge == "always" or section.nir
+    by = f"network {network}" if network else "no network"
+    if asks or network:
+        return _finding("attacks", True, f"level {section.level}, challenge {section.challenge}, {by}", "")
+    said = "level passive without a network: a photograph that is held still is not found out"
+    return _finding("attacks", False, said, remedy, "warn")
+
+
+def _sandbox() -> Iterator[Finding]:
+    """What the unit's self-test found at this start; nothing where no unit started this door."""
+    report = selftest.last_report()
+    if report is not None:
+        remedy = "each check: /run/janus/self-test.json; what weakens the unit: `systemctl cat janusd`"
+        yield _finding("sandbox", not report.failed, report.in_words, remedy, "warn")
 
 
 def _people(rules: Rules, stale_people: int) -> Iterator[Finding]:

@@ -25,6 +25,44 @@ class Person:
     samples: int
     hours: str
     """Schedule text as `Schedule.parse` reads it; empty means always."""
+    role: str = "resident"
+    """"owner", "resident" or "guest"."""
+    is_suspended: bool = False
+    valid_from: str = ""
+    """ISO 8601, UTC; empty for no such day."""
+    valid_until: str = ""
+    second: str = "none"
+    """The second factor: "none", "code" or "confirm"; never the code itself."""
+    needs_two: bool = False
+    guards: int = 0
+    """How many disputed tries are kept against others who look like them."""
+    is_stale: bool = False
+    """Enrolled with another model: not recognised until enrolled anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class TermsChange:
+    """What is to change in somebody's terms; None stays as it is."""
+
+    hours: str | None = None
+    role: str | None = None
+    valid_from: str | None = None
+    """ISO 8601 with its zone; empty for none."""
+    valid_until: str | None = None
+    second: str | None = None
+    code: str | None = None
+    """For the second factor "code". Secret."""
+    needs_two: bool | None = None
+    clears_guards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing that is asked before somebody may come in."""
+
+    check: str
+    holds: bool
+    says: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +125,39 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """What spoke for and against somebody at some time."""
+
+    name: str
+    at: str
+    """ISO 8601 in the door's zone."""
+    is_welcome: bool
+    """As far as their rules go: whether their face was recognised stands in the entries."""
+    reason: str
+    """Why they were not; empty where they were."""
+    by_rules_of: str
+    """"then" where the door log holds the rules of that time, "now" where it does not. Holidays, zone and
+    what is asked of everybody are always today's."""
+    rules: str
+    questions: list[Question]
+    changes_since: list[Entry]
+    entries: list[Entry]
+    """What the door log holds of that time: about them, about nobody known, about the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """What became of a dispute."""
+
+    number: int
+    name: str
+    at: str
+    """When the unlock was."""
+    is_guarded: bool
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
     """One line of the door log with all that its tag covers, see `core.forward`."""
 
@@ -115,6 +186,60 @@ class Feedback:
     """Accepted so far."""
     wanted: int
     """How many make a template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the camera shows right now, in words; a small picture travels beside it."""
+
+    sequence: int
+    """Counts scenes; frames that nobody was shown leave gaps."""
+    face: list[float]
+    """The largest face: left, top, width, height in parts of the picture; empty where there is none."""
+    reason: str
+    """A `Reason` value, "wait", "good", "another_person" or "duplicate_view"; empty while nobody is there."""
+    hint: str
+    steady: float
+    """During an enrolment: how much of the time that a pose is to be held is over, 0..1."""
+    taken: bool
+    """Whether this frame's pose became a sample."""
+    covered: list[str]
+    """Sides (and looks) that have a sample by now: "front", "left with glasses"."""
+    samples: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What is to be said of an enrolment's samples before they are stored."""
+
+    name: str
+    samples: int
+    wanted: int
+    covered: list[str]
+    light: list[str]
+    """"dim", "even", "bright": what there is among the samples."""
+    threshold: float | None
+    """The door's, today. None, like every score, for whoever may not be told scores."""
+    nearest: str
+    """The most similar other person, or empty."""
+    nearest_score: float | None
+    looks_alike: bool
+    """The door would take this face for that person: it cannot be enrolled as it is."""
+    is_near: bool
+    """It nearly would."""
+    found_again: int
+    """How many of the samples the door would recognise by the others alone."""
+    own_miss_low: float
+    """95 % interval of the part of such views that would be missed."""
+    own_miss_high: float
+    miss_rate: float | None
+    """Which part of the model's measured genuine comparisons, of one sample with one picture, lies below the
+    threshold; None where the model has no such figures."""
+    miss_low: float
+    miss_high: float
+    genuine_comparisons: int
+    advice: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +303,41 @@ class Caretaker(Protocol):
         ...
 
 
+class Steward(Protocol):
+    """What an owner may do to people who are enrolled, and ask about them. All may take a second."""
+
+    def set_terms(self, name: str, change: TermsChange) -> Person:
+        """Change on what terms somebody may come in. Raises PersonNotFound, EnrolmentRefused."""
+        ...
+
+    def rename(self, name: str, to: str) -> Person:
+        """Call somebody by another name. Raises PersonNotFound, PersonExists, EnrolmentRefused."""
+        ...
+
+    def suspend(self, name: str, is_suspended: bool) -> Person:
+        """Let somebody in no more, or again. Raises PersonNotFound, EnrolmentRefused for the only owner."""
+        ...
+
+    def explain(self, name: str, at: str) -> Explanation:
+        """What spoke for and against somebody at a time (ISO 8601 with its zone; empty for now)."""
+        ...
+
+    def dispute(self, number: int) -> Dispute:
+        """That an unlock was not of whom it names. Raises OwnerError for an entry that is no unlock."""
+        ...
+
+    def confirm(self, name: str) -> None:
+        """Give the word for somebody whose second factor that is. Raises OwnerError for everybody else."""
+        ...
+
+
 class Door(Protocol):
     """A running door."""
+
+    @property
+    def steward(self) -> Steward:
+        """Who looks after its people's rules."""
+        ...
 
     @property
     def caretaker(self) -> Caretaker:
@@ -207,6 +365,27 @@ class Door(Protocol):
 
     def add_live(self, token: str, timeout_s: float) -> Feedback:
         """Offer the next usable camera frame as a sample; waits for one up to `timeout_s`."""
+        ...
+
+    def begin_reinforcement(self, name: str) -> str:
+        """Open the door's one enrolment to add samples to somebody who is enrolled; its token.
+
+        Raises EnrolmentBusy, PersonNotFound.
+        """
+        ...
+
+    def guide_enrolment(
+        self, token: str, side: str, look: str, timeout_s: float
+    ) -> "tuple[Scene, Image | None]":
+        """Ask for that side of the face ("front", "left", "right", "up" or "down"), and show the next frame.
+
+        A sample is taken by itself once the pose was held for half a second. Waits for a frame up to
+        `timeout_s`; without one the scene says so, and there is no picture.
+        """
+        ...
+
+    def review_enrolment(self, token: str) -> Review:
+        """What is to be said of the samples before they are stored."""
         ...
 
     def commit_enrolment(self, token: str) -> Person:
@@ -240,12 +419,20 @@ class Door(Protocol):
         """Check every kept entry; the last one's number. Raises JournalBroken."""
         ...
 
+    def snapshot(self, number: int) -> bytes:
+        """The JPEG kept of a refusal, by its entry in the door log. Raises OwnerError without one."""
+        ...
+
     def log_checkpoint(self) -> str:
         """What an owner carries away to check all later entries with; see `core.forward`."""
         ...
 
     def doctor(self) -> list[Finding]:
         """Check what can be checked from inside. May take a second."""
+        ...
+
+    def view(self, listener: "Callable[[Scene, Image], None]") -> Callable[[], None]:
+        """Call `listener` on each frame, from the vision thread; the returned function ends that."""
         ...
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:

@@ -6,27 +6,33 @@ import argparse
 import asyncio
 import grp
 import importlib
+import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 
-from janusd import __version__, models
+from janusd import __version__, models, selftest
 from janusd import config as configuration
 from janusd.config import CameraSection, Config, LatchSection, ModelSection, VaultSection
-from janusd.control import Access, ControlServer
-from janusd.errors import Alarm, ConfigError, InstallerError, JanusError, KeyUnavailable
+from janusd.control import Access, ControlServer, Role
+from janusd.door import Finding
+from janusd.errors import Alarm, CameraError, ConfigError, InstallerError, JanusError, KeyUnavailable
+from janusd.hardening import harden
 from janusd.journal import Journal, is_begun
 from janusd.ledger import Ledger
 from janusd.pipeline import Pipeline
 from janusd.ports import Binding, Camera, Latch
 from janusd.service import DoorService
+from janusd.snapshots import Snapshots
 from janusd.vault.anchor import FileAnchor
 from janusd.vault.keeper import Keeper, Place
 from janusd.vault.keys import (
@@ -39,51 +45,128 @@ from janusd.vault.keys import (
     device_id,
 )
 from janusd.vault.parcel import Identity
+from janusd.vault.ring import Ring
 from janusd.vault.store import Vault
+from janusd_hw import accelerators, boards, v4l2
+from janusd_hw.accelerators import FallbackNetwork, Probed, Shelf
 from janusd_hw.camera_opencv import OpenCvCamera
-from janusd_hw.camera_picamera2 import Picamera2Camera
+from janusd_hw.camera_pair import PairCamera
+from janusd_hw.camera_picamera2 import Picamera2Camera, list_cameras
 from janusd_hw.camera_replay import ReplayCamera
+from janusd_hw.camera_watch import CameraWatch, identity_finding
 from janusd_hw.clock import SystemClock
+from janusd_hw.indicator_latchd import LatchdIndicator
 from janusd_hw.keys_command import CommandBinding
 from janusd_hw.keys_rpi import RpiOtp
 from janusd_hw.latch_gpiod import GpiodLatch
-from janusd_hw.latch_remote import RemoteLatch
+from janusd_hw.latch_remote import LatchNews, RemoteLatch
 from janusd_hw.latch_simulated import SimulatedLatch
 from janusd_hw.litert import LiteRtNetwork
 from janusd_hw.mtcnn import MtcnnDetector
+from janusd_hw.tensorrt import TensorRtNetwork
 
 log = logging.getLogger("janusd")
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: systemd is told not to restart on it."""
 EXIT_FAULT = 1
+CODE_INPUT = "code"
+"""The trigger input of janus-latchd that counts as the button for codes."""
+_PROBE_S = 300.0
+"""TensorRT builds an engine for minutes."""
+_START_S = 30.0
+"""For how long a start may go on without a word of the vision thread."""
 
 
-def open_pipeline(section: ModelSection, released: models.Models | None = None) -> Pipeline:
-    """Load these verified models, or verify the configured ones. Raises ModelError or NetworkError."""
+def open_pipeline(
+    section: ModelSection,
+    released: models.Models | None = None,
+    *,
+    shelf: Shelf | None = None,
+    on_fault: Callable[[str], None] = log.error,
+) -> Pipeline:
+    """Load these verified models, or verify the configured ones. Raises ModelError or NetworkError.
+
+    `shelf` is where a probe of the accelerators left what it found; `on_fault` hears when one fails.
+    """
     if released is None:
         released = models.for_door(section.directory)
-    encoder = LiteRtNetwork(
-        released.encoder,
-        threads=section.threads,
-        runtime=section.runtime,
-        delegate=section.delegate or None,
+    described, threads = released.manifest, threads_of(section)
+    encoder = accelerators.open_network(
+        encoder_parts(section, released), section.accelerator, threads, shelf=shelf, on_fault=on_fault
     )
-    return Pipeline(MtcnnDetector(), encoder, released.manifest.encoder)
+    attack_net = (
+        (LiteRtNetwork(released.attack, threads=threads, runtime=section.runtime), described.attack)
+        if described.attack
+        else None
+    )
+    return Pipeline(MtcnnDetector(), encoder, described.encoder, attack_net=attack_net)
+
+
+def encoder_parts(section: ModelSection, released: models.Models) -> accelerators.Parts:
+    """What the encoder of these models can be run from."""
+    spec, onnx = released.manifest.encoder, released.variants.get("model.onnx")
+    return accelerators.Parts(
+        released.encoder,
+        spec.sha256,
+        next((raw for name, raw in released.variants.items() if name.endswith("_edgetpu.tflite")), None),
+        None if onnx is None else lambda: TensorRtNetwork(onnx, spec.input, spec.output),
+        section.runtime,
+        section.delegate,
+    )
+
+
+def threads_of(section: ModelSection) -> int:
+    """How many threads the processor takes: as configured, else as the board's profile says."""
+    return section.threads or boards.detect().threads
 
 
 def open_camera(section: CameraSection) -> Camera:
-    """Open the configured camera. Raises CameraError."""
+    """Open the configured camera, or the pair. Raises CameraError."""
+    if section.nir_device and section.driver != "replay":
+        return PairCamera(
+            _open_one(section, section.device, section.identity), _open_one(section, section.nir_device, "")
+        )
+    return _open_one(section, section.device, section.identity)
+
+
+def _open_one(section: CameraSection, device: str, identity: str) -> Camera:
     match section.driver:
         case "replay":
             return ReplayCamera(section.path, pace=section.pace, fps=section.fps, follow=section.follow)
         case "opencv":
             return OpenCvCamera(
-                section.device, width=section.width_px, height=section.height_px, fps=section.fps
+                device,
+                width=section.width_px,
+                height=section.height_px,
+                fps=section.fps,
+                pixels=section.pixels,
+                identity=identity,
+                login=_login(section.login),
+                backlight=section.backlight,
             )
         case "picamera2":
-            index = int(section.device) if section.device.isdigit() else 0
-            return Picamera2Camera(index, width=section.width_px, height=section.height_px, fps=section.fps)
+            return Picamera2Camera(
+                int(device) if device.isdigit() else 0,
+                width=section.width_px,
+                height=section.height_px,
+                fps=section.fps,
+                identity=identity,
+                backlight=section.backlight,
+            )
+
+
+def _login(name: str) -> Path | None:
+    """Where the credential of that name lies."""
+    if not name:
+        return None
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder is None:
+        raise CameraError(
+            f"systemd gave no credentials, so there is no login {name} for the camera",
+            f"add LoadCredentialEncrypted={name} to the unit",
+        )
+    return Path(folder) / name
 
 
 def open_latch(section: LatchSection) -> Latch:
@@ -164,7 +247,7 @@ def compose(config: Config) -> DoorService:
             f"there is no vault at {_vault_path(config.vault)}",
             "make one: janusd --prepare --config FILE; a vault that was there and is gone means lost people",
         )
-    cv2.setNumThreads(config.model.threads)
+    cv2.setNumThreads(threads_of(config.model))
     ring = key_ring(config.vault)
     device = device_id(Path(config.vault.machine_id))
     log_path = _journal_path(config.vault)
@@ -175,7 +258,14 @@ def compose(config: Config) -> DoorService:
         return KeptKey.open(_log_key_path(config.vault), ring, device, inherits=inherits)
 
     released = models.for_door(config.model.directory)
-    pipeline = open_pipeline(config.model, released)
+    shelf, listeners = Shelf(Path(config.vault.directory)), list[Callable[[str], None]]([log.error])
+
+    def say_aloud(fault: str) -> None:
+        for listener in listeners:
+            listener(fault)
+
+    pipeline = open_pipeline(config.model, released, shelf=shelf, on_fault=say_aloud)
+    network, camera = pipeline.encoder, CameraWatch(lambda: open_camera(config.camera), fps=config.camera.fps)
     with ExitStack() as opened:
         vault = opened.enter_context(
             closing(
@@ -194,14 +284,21 @@ def compose(config: Config) -> DoorService:
         kept = log_key()  # after the vault: only now the key is known to be the right one
         # The ledger first: where there is a door log of today's kind, a missing ledger was taken away.
         ledger = opened.enter_context(
-            closing(Ledger.open(_ledger_path(config.vault), kept, may_begin=not is_begun(log_path)))
+            closing(
+                Ledger.open(
+                    _ledger_path(config.vault),
+                    kept,
+                    may_begin=not is_begun(log_path),
+                    twin=anchored.path.with_name(anchored.path.name + "-tries"),
+                )
+            )
         )
         journal = opened.enter_context(closing(Journal.open(log_path, kept)))
         latch = opened.enter_context(closing(open_latch(config.latch)))
         door = DoorService(
             config=config,
             pipeline=pipeline,
-            open_camera=lambda: open_camera(config.camera),
+            open_camera=camera.open if config.camera.driver != "replay" else _replay(config.camera),
             latch=latch,
             vault=vault,
             identity=Identity.of(kept.key(), device),
@@ -209,10 +306,52 @@ def compose(config: Config) -> DoorService:
             ledger=ledger,
             key_source=ring.present(),
             clock=SystemClock(),
+            snapshots=Snapshots(Path(config.vault.directory) / "snapshots", kept),
             model_signed_by=released.signed_by,
+            indicator=LatchdIndicator(latch.indicate) if isinstance(latch, RemoteLatch) else None,
+            drivers=lambda: [
+                *camera.findings(),
+                *_identity(config.camera),
+                *accelerators.findings(network, shelf),
+            ],
+            ring=Ring(
+                Path(config.vault.directory) / "unlocks", kept, device, bytes.fromhex(pipeline.spec.sha256)
+            ),
         )
         opened.pop_all()  # from here on the door closes them
+    listeners.append(door.tell)
+    if isinstance(network, FallbackNetwork) and network.fault:
+        door.tell(network.fault)
+    if isinstance(latch, RemoteLatch):
+        latch.listen(lambda news: _hear(door, news))
     return door
+
+
+def _replay(section: CameraSection) -> Callable[[], Camera]:
+    """Without the watch: a replay shows what it is given, which may stand still or begin again."""
+    return lambda: open_camera(section)
+
+
+def _identity(section: CameraSection) -> list[Finding]:
+    """Which camera sits there, for the doctor; nothing of streams and replays, which have no socket."""
+    if section.driver == "picamera2":
+        index = int(section.device) if section.device.isdigit() else 0
+        return [identity_finding(list_cameras().get(index, ""), section.identity)]
+    if section.driver == "replay" or not section.device.startswith("/dev/"):
+        return []
+    try:
+        found = v4l2.identity(section.device)
+    except OSError:  # CameraError is one: the camera's own finding says what is wrong
+        found = ""
+    return [identity_finding(found, section.identity)]
+
+
+def _hear(door: DoorService, news: LatchNews) -> None:
+    """Hand on what an input at the door says: somebody is there, or somebody enters a code."""
+    if news.trigger == CODE_INPUT and not news.lasts:
+        door.press(news.at_s)
+    if news.trigger:
+        door.pull(news.trigger)
 
 
 async def serve(path: Path, config: Config) -> int:
@@ -266,12 +405,20 @@ async def serve(path: Path, config: Config) -> int:
 
 
 async def _tell_systemd(door: DoorService, stopped: asyncio.Event) -> None:
-    """Say READY, STATUS and WATCHDOG until `stopped`; a silent vision thread is not covered up."""
+    """Say READY, STATUS and WATCHDOG until `stopped`; a silent vision thread is not covered up.
+
+    READY is said once a frame was looked at: before that nobody would be let in.
+    """
     notify = _notifier()
     watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
-    notify("READY=1")
+    is_ready = False
     while not stopped.is_set():
         status = await asyncio.to_thread(door.status)
+        if not is_ready and status.frames:
+            is_ready = True
+            notify("READY=1")
+        elif not is_ready and door.silent_s < _START_S / 2:  # it waits for a camera, and says so
+            notify(f"EXTEND_TIMEOUT_USEC={round(_START_S * 1e6)}")
         notify(f"STATUS={status.state}, {status.people} people, {status.unlocks} unlocks")
         if not watchdog_s or door.silent_s < watchdog_s / 2:
             notify("WATCHDOG=1")
@@ -299,6 +446,11 @@ def _access(config: Config) -> Access:
     return Access(
         owner_uids=frozenset(config.control.owners),
         owner_gids=frozenset() if gid is None else frozenset({gid}),
+        named={
+            **dict.fromkeys(config.control.operators, Role.OPERATOR),
+            **dict.fromkeys(config.control.residents, Role.RESIDENT),
+            **dict.fromkeys(config.control.sensors, Role.SENSOR),
+        },
     )
 
 
@@ -331,13 +483,19 @@ def _ledger_path(section: VaultSection) -> Path:
     return Path(section.directory) / "tries"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one for each thing asked
     """Run janusd from the command line and give its exit status."""
     options = _parser().parse_args(arguments)
+    if options.self_test:
+        return selftest.main(["--config", str(options.config)])
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
     # What a decoder finds wrong with a picture is told to whoever sent it, not to the service's log.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
+        if options.discover:
+            from janusd import survey  # noqa: PLC0415 - the daemon itself never needs it
+
+            return survey.run(options.discover, survey.Surveyor(open_camera, MtcnnDetector))
         config = configuration.load(options.config)
         if options.check:
             released = models.for_door(config.model.directory)
@@ -348,10 +506,14 @@ def main(arguments: list[str] | None = None) -> int:
                 f"{encoder.version}, signed by {released.signed_by}"
             )
             return 0
+        if options.probe_accelerators:
+            return _probe(options.config, config, options.probe_accelerators)
         if options.prepare:
             made = prepare(config)
             print("\n".join(f"made {thing}" for thing in made) or "everything was there already")
             return 0
+        for missing in harden():
+            log.error("%s", missing)
         return asyncio.run(serve(options.config, config))
     except ConfigError as error:
         print(f"janusd: {error}", file=sys.stderr)
@@ -359,6 +521,32 @@ def main(arguments: list[str] | None = None) -> int:
     except (InstallerError, Alarm, JanusError) as error:
         print(f"janusd: {error}", file=sys.stderr)
         return EXIT_FAULT
+
+
+def _probe(path: Path, config: Config, which: str) -> int:
+    """Try what could run the encoder, each in a process of its own: a library that crashes ends only that."""
+    parts = encoder_parts(config.model, models.for_door(config.model.directory))
+    found = accelerators.options(parts, threads_of(config.model))
+    if which != "all":
+        (option,) = (option for option in found if f"{option.name}:{option.threads}" == which)
+        reference = LiteRtNetwork(parts.encoder, runtime=parts.runtime)
+        print(json.dumps(asdict(accelerators.probe(option, reference))))
+        return 0
+    probed = []
+    for option in found:
+        command = [sys.executable, "-m", "janusd.main", "--config", str(path), "--probe-accelerators",
+                   f"{option.name}:{option.threads}"]  # fmt: skip
+        try:
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)  # noqa: S603 - this very program
+            said = ended.stdout.strip().splitlines()
+            tried = Probed(**json.loads(said[-1])) if said and not ended.returncode else None
+            detail = f"it ended with status {ended.returncode}"
+        except subprocess.TimeoutExpired:
+            tried, detail = None, f"it took longer than {_PROBE_S:g} s"
+        probed.append(tried or Probed(option.name, option.threads, detail=detail))
+    chosen = Shelf(Path(config.vault.directory)).keep(parts, probed)
+    print(json.dumps({"chosen": asdict(chosen), "probed": [asdict(tried) for tried in probed]}, indent=1))
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -374,6 +562,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--prepare", action="store_true", help="make the key file and an empty vault where missing, then end"
     )
+    parser.add_argument(
+        "--discover", nargs="?", const="print", choices=("print", "serve"), metavar="serve",
+        help="print as JSON what hardware there is, then end; for janusctl setup",
+    )  # fmt: skip
+    parser.add_argument(
+        "--self-test", action="store_true", help="try what this sandbox refuses, print JSON, then end"
+    )
+    parser.add_argument(
+        "--probe-accelerators", nargs="?", const="all", metavar="ONE",
+        help="try and time what could run the encoder, keep the best for `auto`, print JSON, then end",
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"janusd {__version__}")
     return parser
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Protocol
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
-from janusd.core.types import Face, Frame, Image, Tensor
+from janusd.core.types import Box, Face, Frame, Image, Tensor
+from janusd.hardening import Secret
 
 
 class Camera(Protocol):
@@ -26,6 +28,18 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Let go of the device; ends a running `frames` after its current frame. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class Meter(Protocol):
+    """What a camera has that can expose for a part of its picture."""
+
+    def meter(self, box_px: Box) -> None:
+        """Expose for this part of the next frames, in pixels of the frame. Returns quickly, raises nothing.
+
+        Forgotten by the camera when it was not asked for a while: the whole picture counts again.
+        """
         ...
 
 
@@ -97,8 +111,11 @@ class KeySource(Protocol):
         """Which source this is, for `janusctl doctor`; never the key."""
         ...
 
-    def key(self) -> bytes:
-        """32 secret bytes, the same ones each time. Raises KeyUnavailable."""
+    def key(self) -> Secret:
+        """32 secret bytes, the same ones each time: a copy of the caller's own, to be wiped.
+
+        Raises KeyUnavailable.
+        """
         ...
 
 
@@ -112,6 +129,41 @@ class Binding(Protocol):
 
     def answer(self, question: bytes) -> bytes:
         """32 secret bytes for these bytes, the same ones each time. Raises KeyUnavailable."""
+        ...
+
+
+class Sign(StrEnum):
+    """What somebody at the door is to be told, for lamps and buzzers that know no words."""
+
+    IDLE = "idle"
+    LOOK = "look"
+    TURN_LEFT = "turn_left"
+    TURN_RIGHT = "turn_right"
+    CHIN_UP = "chin_up"
+    CHIN_DOWN = "chin_down"
+    HOLD = "hold"
+    TAKEN = "taken"
+    DONE = "done"
+    PROBLEM = "problem"
+    """Something is in the way; the words say what."""
+    OPEN = "open"
+    SHUT = "shut"
+    """Somebody was seen, and is not let in."""
+
+
+class Indicator(Protocol):
+    """A lamp, a buzzer or a display at the door."""
+
+    @property
+    def name(self) -> str:
+        """Which indicator this is, for messages."""
+        ...
+
+    def show(self, sign: Sign, words: str) -> None:
+        """Show this until the next call; `words` are a hint for a display, and may be empty.
+
+        Called at each change only, from the thread that sees: returns quickly, raises nothing.
+        """
         ...
 
 

@@ -41,6 +41,8 @@ class LatchNews:
     flags: Flag
     trigger: str = ""
     """The name of the input that became active; empty when it is the door that changed."""
+    lasts: bool = False
+    """Whether that input was told before, and is active still."""
 
 
 class RemoteLatch:
@@ -73,6 +75,10 @@ class RemoteLatch:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="latch", daemon=True)
         self._thread.start()
+
+    def listen(self, on_news: Callable[[LatchNews], None]) -> None:
+        """Hear from now on what latchd tells; as `on_news` of the constructor."""
+        self._on_news = on_news
 
     @property
     def name(self) -> str:
@@ -112,6 +118,11 @@ class RemoteLatch:
         """End a running release now. A latchd that does not answer has lost us as its client: it locks."""
         with contextlib.suppress(LatchError):
             self._ask(Ask.LOCK)
+
+    def indicate(self, lamp: str, seconds: float) -> None:
+        """Light a lamp of this door, or sound its buzzer, for so long; does not wait, and raises nothing."""
+        with self._word, contextlib.suppress(LatchError):
+            self._send(Ask.INDICATE, max(1, round(seconds * 1000)), lamp)
 
     def close(self) -> None:
         """Hang up: latchd locks. May be called twice."""
@@ -224,7 +235,8 @@ class RemoteLatch:
             self._answers[number] = (tell, text)
         self._word.notify_all()
         if number == 0 and self._on_news is not None:
-            self._on_news(LatchNews(at_s, flags, text if tell is Tell.TRIGGER else ""))
+            of_input = tell in (Tell.TRIGGER, Tell.LASTS)
+            self._on_news(LatchNews(at_s, flags, text if of_input else "", tell is Tell.LASTS))
         return True
 
 

@@ -216,48 +216,60 @@ def test_a_name_that_is_taken_and_hours_that_cannot_be_are_refused(
     assert "write for example 'mon-fri 08:00-18:00'" in capsys.readouterr().err
 
 
-def test_live_enrolment_goes_on_until_there_are_enough_samples(path: Path, door: FakeDoor, capsys: Screen):
+def test_live_enrolment_goes_on_until_all_sides_are_covered(path: Path, door: FakeDoor, capsys: Screen):
     door.live = ["good", "no_face", "duplicate_view", "good", "good", "good", "another_person", "good"]
-    assert main(["enrol", "bob", "--live"]) == 0
+    assert main(["enrol", "bob"]) == 0
     shown = capsys.readouterr().out
-    assert "taken, 5 of 5" in shown
-    assert "Look at the camera." in shown
+    assert "taken: down, 5 of 5" in shown
     assert "bob is enrolled with 5 samples" in shown
     assert door.live == []
 
 
-def test_live_enrolment_asks_for_one_pose_after_the_other(
-    path: Path, door: FakeDoor, capsys: Screen, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("sys.stdin", Terminal("\n" * 5))
+def test_live_enrolment_asks_for_one_side_after_the_other(path: Path, door: FakeDoor, capsys: Screen):
     door.live = ["good"] * 5
     assert main(["enrol", "bob", "--live"]) == 0
-    shown = capsys.readouterr().out
-    assert shown.index("straight at the camera") < shown.index("to the left") < shown.index("Lower your chin")
+    asked = [asked[1] for asked in door.asked if asked[0] == "guide"]
+    assert asked == ["front", "left", "right", "up", "down"]
 
 
-def test_live_enrolment_before_an_empty_camera_gives_up(path: Path, door: FakeDoor, capsys: Screen):
-    door.live = ["no_face"] * 12
-    assert main(["enrol", "bob", "--live", "--json"]) == 1
-    assert len(json.loads(capsys.readouterr().out)["samples"]) == 12
-    assert "bob" not in door.enrolled
-
-
-def test_no_more_input_abandons_the_enrolment(
+def test_live_enrolment_before_an_empty_camera_gives_up(
     path: Path, door: FakeDoor, capsys: Screen, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("sys.stdin", Terminal(""))
-    assert main(["enrol", "bob", "--live"]) == 130
-    assert "nothing was stored" in capsys.readouterr().err
+    monkeypatch.setattr("janusd.cli.guided.GIVE_UP_S", 0.3)
+    assert main(["enrol", "bob", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"]["what"].startswith("no usable picture of bob")
+    assert told["samples"] == []
+    assert "bob" not in door.enrolled
     assert eventually(lambda: door.open is None)
+
+
+def test_the_report_comes_before_the_person_is_stored(path: Path, door: FakeDoor, capsys: Screen):
+    door.live = ["good"] * 5
+    assert main(["enrol", "bob"]) == 0
+    shown = capsys.readouterr().out
+    assert "score 0.21, threshold 0.58, 0.37 below" in shown
+    assert "one picture missed one sample in 41% [24%, 51%]" in " ".join(shown.split())
+    assert "Come back at dusk" in shown
+    verbs = [asked[0] for asked in door.asked]
+    assert verbs.index("review") < verbs.index("commit")
+
+
+def test_reinforcing_adds_samples_to_somebody(path: Path, door: FakeDoor, capsys: Screen):
+    door.live = ["good"] * 5
+    assert main(["enrol", "Anna Berg", "--reinforce"]) == 0
+    assert ("reinforce", "Anna Berg") in door.asked
+    assert main(["enrol", "carl", "--reinforce"]) == 1
+    assert "nobody of that name" in capsys.readouterr().err
+    assert main(["enrol", "Anna Berg", "--reinforce", "--hours", "sat 09:00-13:00"]) == 2
 
 
 @pytest.mark.parametrize("stroke", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
 def test_an_enrolment_that_is_interrupted_leaves_nothing(path: Path, door: FakeDoor, stroke: signal.Signals):
     """Ctrl-C, a dropped SSH session, a kill: the door is free at once and nobody was enrolled."""
     door.live = ["good", "good"]
-    with janusctl("enrol", "bob", "--live") as process:
-        assert eventually(lambda: sum(asked[0] == "add_live" for asked in door.asked) == 3, within_s=20)
+    with janusctl("enrol", "bob") as process:
+        assert eventually(lambda: sum(asked[0] == "guide" for asked in door.asked) > 3, within_s=20)
         process.send_signal(stroke)
         _, said = process.communicate(timeout=20)
         if stroke is signal.SIGINT:
@@ -427,7 +439,15 @@ def test_a_user_who_may_not_ask_ends_with_four(tmp_path: Path, capsys: Screen):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["open"], ["enrol", "bob"], ["log", "--since", "soon"], ["log", "--limit", "0"]]
+    "words",
+    [
+        [],
+        ["open"],
+        ["enrol"],
+        ["enrol", "bob", "--rate", "1"],
+        ["log", "--since", "soon"],
+        ["log", "--limit", "0"],
+    ],
 )
 def test_a_command_line_that_cannot_be_meant_ends_with_two(words: list[str], capsys: Screen):
     with pytest.raises(SystemExit) as end:

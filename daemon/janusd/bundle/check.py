@@ -29,6 +29,8 @@ from janusd.bundle.keys import TrustedKey, find
 from janusd.core import manifest
 from janusd.errors import ModelError
 
+VARIANTS = ("_edgetpu.tflite", "model.onnx")
+"""How files end that hold the encoder for an accelerator."""
 _DO_NOT_USE = "do not use it; fetch the released bundle again"
 
 
@@ -38,7 +40,7 @@ class Signed:
 
     manifest: manifest.Manifest
     files: Mapping[str, bytes]
-    """By name; of a folder only the manifest and the encoder, unless the whole was asked for."""
+    """By name; of a folder only the manifest and its networks, unless the whole was asked for."""
     signer: TrustedKey
     raw: bytes
     """The bundle itself; empty for a folder."""
@@ -47,6 +49,11 @@ class Signed:
     def encoder(self) -> bytes:
         """The encoder's .tflite file."""
         return self.files[self.manifest.encoder.file]
+
+    @property
+    def attack(self) -> bytes:
+        """The attack detection network's .tflite file; empty where the manifest names none."""
+        return self.files[self.manifest.attack.file] if self.manifest.attack else b""
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -124,7 +131,9 @@ def _verify_folder(folder: Path, keys: Sequence[TrustedKey], *, whole: bool) -> 
 
     files = {MANIFEST_FILE: read(MANIFEST_FILE)}
     described = _read_manifest(files[MANIFEST_FILE], index, str(folder))
-    wanted = [entry.name for entry in index.files] if whole else [described.encoder.file]
+    nets = [described.encoder.file, *([described.attack.file] if described.attack else [])]
+    names = [entry.name for entry in index.files]
+    wanted = names if whole else [name for name in names if name in nets or name.endswith(VARIANTS)]
     files |= {name: read(name) for name in wanted if name not in files}
     return Signed(described, files, signer, b"")
 
@@ -173,11 +182,13 @@ def _read_manifest(raw: bytes | None, index: Index, name: str) -> manifest.Manif
     flaw = manifest.flaw(described)
     if flaw:
         raise ModelError(f"{name}: {flaw}", "ask whoever signed it to calibrate and release it again")
-    encoder = described.encoder
-    digest = next((entry.sha256 for entry in index.files if entry.name == encoder.file), None)
-    if digest != encoder.sha256:
-        raise ModelError(
-            f"{name}: its manifest describes another {encoder.file} than the one signed beside it",
-            "release it anew: janus-export release",
-        )
+    for net in (described.encoder, described.attack):
+        if net is None:
+            continue
+        digest = next((entry.sha256 for entry in index.files if entry.name == net.file), None)
+        if digest != net.sha256:
+            raise ModelError(
+                f"{name}: its manifest describes another {net.file} than the one signed beside it",
+                "release it anew: janus-export release",
+            )
     return described

@@ -52,9 +52,9 @@ class Client:
         self._send(verb, parameters, more=False)
         return _unpack(self._receive(reply_within_s))
 
-    def stream(self, verb: str) -> Iterator[Reply]:
+    def stream(self, verb: str, **parameters: object) -> Iterator[Reply]:
         """Ask for replies without end."""
-        self._send(verb, {}, more=True)
+        self._send(verb, parameters, more=True)
         continues = True
         while continues:
             reply = self._receive(None)

@@ -7,7 +7,10 @@ exported log and a checkpoint can be checked on another machine, without a door.
 from __future__ import annotations
 
 import argparse
+import base64
 import json
+import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +28,7 @@ from janusd.escape import escape
 _PAGE = 1000
 _MOST_ENTRIES = 10_000
 """As many as the daemon gives at once."""
+_DISPUTED = re.compile(r"entry (\d+): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Visits:
     times: int
     first: str
     last: str
+    disputed: int = 0
+    """Of how many of them an owner said that it was somebody else."""
 
 
 def run(door: RemoteDoor, args: argparse.Namespace) -> Exit:
@@ -47,12 +53,34 @@ def run(door: RemoteDoor, args: argparse.Namespace) -> Exit:
             for exported in _export(door):
                 print(json.dumps(asdict(exported)))
             return Exit.OK
+        case "snapshot":
+            return _snapshot(door, args)
         case _:
             checkpoint = door.log_checkpoint()
             print(json.dumps({"checkpoint": checkpoint}) if args.json else checkpoint)
             if not args.json and sys.stdout.isatty():
                 print("Keep this line away from the door, and secret.", file=sys.stderr)
             return Exit.OK
+
+
+def _snapshot(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    """The picture goes to standard output, or to a file of its own mode 0600."""
+    if args.number is None:
+        raise Usage("which entry? janusctl log snapshot NUMBER > who.jpg")
+    if args.file is None and sys.stdout.isatty():
+        raise Usage("a picture is nothing for a terminal: add > who.jpg, or --file who.jpg")
+    jpeg = door.snapshot(args.number)
+    if args.json:
+        print(json.dumps({"number": args.number, "jpeg": base64.b64encode(jpeg).decode()}))
+    elif args.file is None:
+        sys.stdout.buffer.write(jpeg)
+    else:
+        try:
+            with open(args.file, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                file.write(jpeg)
+        except OSError as e:
+            raise Usage(f"cannot write {escape(str(args.file), 200)}: {e.strerror}") from e
+    return Exit.OK
 
 
 def visits(door: RemoteDoor, args: argparse.Namespace) -> Exit:
@@ -67,7 +95,8 @@ def visits(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     width = max((len(escape(one.name)) for one in found), default=0)
     for one in found:
         when = one.first if one.times == 1 else f"{one.first} to {one.last}"
-        print(f"{one.day}  {escape(one.name):<{width}}  {one.times:3}x  {when}")
+        doubt = f"  ({one.disputed} disputed)" if one.disputed else ""
+        print(f"{one.day}  {escape(one.name):<{width}}  {one.times:3}x  {when}{doubt}")
     if len(entries) == _MOST_ENTRIES:
         print(f"Older than the newest {_MOST_ENTRIES} lines: not counted.", file=sys.stderr)
     return Exit.OK
@@ -75,13 +104,16 @@ def visits(door: RemoteDoor, args: argparse.Namespace) -> Exit:
 
 def count(entries: Sequence[Entry]) -> list[Visits]:
     """Unlocks by person and day, in the order of the days; what has no readable time counts under "?"."""
+    disputed = {mark[1] for one in entries if one.kind == "disputed" and (mark := _DISPUTED.match(one.note))}
     days: dict[tuple[str, str], list[str]] = {}
+    doubts: dict[tuple[str, str], int] = {}
     for entry in entries:
         if entry.kind == "decision" and entry.reason == Reason.MATCHED:
             day, clock = _local(entry.at)
             days.setdefault((day, entry.name), []).append(clock)
+            doubts[day, entry.name] = doubts.get((day, entry.name), 0) + (str(entry.number) in disputed)
     return [
-        Visits(day, name, len(clocks), min(clocks), max(clocks))
+        Visits(day, name, len(clocks), min(clocks), max(clocks), doubts[day, name])
         for (day, name), clocks in sorted(days.items())
     ]
 

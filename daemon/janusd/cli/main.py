@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 from janusd import __version__
+from janusd.cli import attack_test as attack_verb
+from janusd.cli import enrol as enrol_verb
 from janusd.cli import model as look_at_models
+from janusd.cli import people as people_verbs
 from janusd.cli import vault as vault_verbs
 from janusd.cli import verbs
 from janusd.cli.client import Client
 from janusd.cli.exits import MEANINGS, Exit, exit_of, problem
 from janusd.cli.remote import RemoteDoor
+from janusd.cli.setup import verb as setup_verb
 from janusd.cli.when import parse_since
 from janusd.errors import JanusError
 from janusd.escape import escape
@@ -36,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     args = make_parser().parse_args(arguments)
     try:
-        if args.verb == "model":  # looks at files, and needs no daemon
-            return look_at_models.run(args)
+        if (alone := _needs_no_daemon(args)) is not None:
+            return alone(args)
         with Client(args.socket) as client:
             run: Run = args.run
             return run(RemoteDoor(client), args)
@@ -56,6 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Exit.OK
 
 
+def _needs_no_daemon(args: argparse.Namespace) -> Callable[[argparse.Namespace], int] | None:
+    match args.verb:
+        case "model":  # looks at files
+            return look_at_models.run
+        case "setup":  # makes the daemon
+            return setup_verb.run
+        case "attack-test" if args.what == "report":  # looks at a file
+            return attack_verb.report
+        case _:
+            return None
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     socket = Path(os.environ.get("JANUS_SOCKET") or DEFAULT_SOCKET)
@@ -63,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="janusctl",
         description="Look after a door that janusd keeps: who may enter, who came, and whether it is well.",
         epilog=_examples(
-            'janusctl enrol "Anna Berg" --live',
+            'janusctl enrol "Anna Berg"',
             "janusctl watch",
             "janusctl log --since today",
             "janusctl doctor && echo all is well",
@@ -92,30 +108,32 @@ def make_parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
+    setup = table.add_parser(
+        "setup", help="set this door up, step by step", parents=[common],
+        description=f"Set this door up, step by step.\n{setup_verb.MORE}",
+        epilog=_examples(*setup_verb.EXAMPLES), formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    setup_verb.arguments(setup)
     enrol = verb(
         "enrol", _enrol, "teach the door a face",
-        'janusctl enrol "Anna Berg" --live',
+        'janusctl enrol "Anna Berg"', 'janusctl enrol "Anna Berg" --reinforce    # at dusk, with glasses ...',
         'janusctl enrol bob --from-images ~/bob --hours "mon-fri 08:00-18:00"',
         more="Nothing is stored unless it ends well: Ctrl-C, a lost connection or too few good\n"
         "pictures leave the door as it was.",
     )  # fmt: skip
     enrol.add_argument("name", metavar="NAME", help="how the person is called in lists and logs")
-    source = enrol.add_mutually_exclusive_group(required=True)
-    source.add_argument("--from-images", type=Path, metavar="DIR",
-                        help="take the .jpg .png .webp files in DIR, one face each")  # fmt: skip
-    source.add_argument("--live", action="store_true", help="take pictures with the door's own camera")
-    enrol.add_argument("--hours", default="", metavar="HOURS",
-                       help="when they are welcome; always, if not given")  # fmt: skip
-    enrol.add_argument(
-        "--no-wait", action="store_true", help="with --live: do not wait for Enter before each"
-    )
+    enrol_verb.arguments(enrol)
 
     people = verb(
-        "people", _people, "list who is enrolled, or take them to another door", "janusctl people",
-        "janusctl people --json", "janusctl people export front.people",
+        "people", _people, "list who is enrolled, change their rules, take them to another door",
+        "janusctl people", "janusctl people suspend bob",
+        'janusctl people set bob --role guest --until 2026-12-24 --hours "mon-fri 08:00-18:00"',
+        "janusctl people set anna --second code --two-people", "janusctl people export front.people",
         "janusctl people import front.people",
     )  # fmt: skip
-    vault_verbs.people_arguments(people, common)
+    people_verbs.arguments(vault_verbs.people_arguments(people, common), common)
+
+    people_verbs.declare(verb)
 
     forget = verb(
         "forget", _ask(verbs.forget), "remove somebody for good",
@@ -138,14 +156,21 @@ def make_parser() -> argparse.ArgumentParser:
         "log", _log, "show who came in, and what was changed; verify or export it",
         "janusctl log", "janusctl log --since today", 'janusctl log --since "2026-11-22 08:00" --limit 20',
         "janusctl log checkpoint > door.checkpoint    # keep it elsewhere", "janusctl log export > log.jsonl",
-        "janusctl log verify --checkpoint door.checkpoint",
+        "janusctl log verify --checkpoint door.checkpoint", "janusctl log snapshot 4711 > who.jpg",
         more="A checkpoint that you keep away from the door shows whether anything after it was changed,\n"
-        "even by somebody who has the door's key by now.",
+        "even by somebody who has the door's key by now. Snapshots are there only where [log] keeps them.",
     )  # fmt: skip
-    log.add_argument("what", nargs="?", default="show", choices=("show", "verify", "export", "checkpoint"),
-                     help="show it (default), check it, print JSON lines, or get a checkpoint")  # fmt: skip
+    log.add_argument("what", nargs="?", default="show",
+                     choices=("show", "verify", "export", "checkpoint", "snapshot"),
+                     help="show it, check it, print JSON lines, get a checkpoint or a picture")  # fmt: skip
+    log.add_argument("number", nargs="?", type=_count, help="with snapshot: the entry of a refusal")
     log.add_argument("--checkpoint", type=Path, metavar="FILE", help="with verify: what you carried away")
-    log.add_argument("--file", type=Path, metavar="FILE", help="with verify: an exported log, not the door's")
+    log.add_argument(
+        "--file",
+        type=Path,
+        metavar="FILE",
+        help="with verify: an exported log, not the door's; with snapshot: where to write it",
+    )
     log.add_argument("--since", type=_since, metavar="WHEN",
                      help="30m, 2h, 3d, 1w, today, yesterday, 2026-11-22, '2026-11-22 08:00'")  # fmt: skip
     log.add_argument("--limit", type=_count, default=50, metavar="N", help="the newest N lines (50)")
@@ -156,6 +181,14 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb("doctor", _ask(verbs.doctor), "check the whole door and say what to do", "janusctl doctor",
          "janusctl doctor --json", more="Ends with 5 when something fails.")  # fmt: skip
+
+    test = verb(
+        "attack-test", attack_verb.run, "hold attacks before this door, and say what that allows to claim",
+        'janusctl attack-test record "glossy print"', "janusctl attack-test record genuine -n 60",
+        "janusctl attack-test report",
+        more="The report gives APCER of each species and BPCER with Clopper-Pearson bounds.",
+    )  # fmt: skip
+    attack_verb.arguments(test, common)
 
     vault = verb(
         "vault", vault_verbs.run, "look after the vault: its copies, its key", "janusctl vault show",
@@ -196,9 +229,7 @@ def _people(door: RemoteDoor, args: argparse.Namespace) -> Exit:
 
 
 def _enrol(door: RemoteDoor, args: argparse.Namespace) -> Exit:
-    from janusd.cli.enrol import enrol  # noqa: PLC0415
-
-    return enrol(door, args)
+    return enrol_verb.enrol(door, args)
 
 
 def _watch(door: RemoteDoor, args: argparse.Namespace) -> Exit:

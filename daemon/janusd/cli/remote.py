@@ -3,18 +3,58 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator
-from dataclasses import fields
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 from janusd.cli.client import CALL_TIMEOUT_S, Client
-from janusd.door import Entry, Event, Exported, Feedback, Finding, Person, Status, VaultStatus
+from janusd.door import (
+    Dispute,
+    Entry,
+    Event,
+    Explanation,
+    Exported,
+    Feedback,
+    Finding,
+    Person,
+    Question,
+    Review,
+    Scene,
+    Status,
+    VaultStatus,
+)
 from janusd.errors import ControlError
 
-_T = TypeVar("_T", Entry, Event, Exported, Feedback, Finding, Person, Status, VaultStatus)
+_T = TypeVar(
+    "_T",
+    Dispute,
+    Entry,
+    Event,
+    Explanation,
+    Exported,
+    Feedback,
+    Finding,
+    Person,
+    Question,
+    Review,
+    Scene,
+    Status,
+    VaultStatus,
+)
 
 _SLOW_S = 120.0
 """For what stretches a passphrase, or seals everybody anew, on a small board."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One frame of the camera."""
+
+    scene: Scene
+    width: int
+    height: int
+    pixels: bytes
+    """RGB, three bytes each, rows from the top; empty where there is no picture."""
 
 
 class RemoteDoor:
@@ -47,6 +87,35 @@ class RemoteDoor:
         )
         return _read(Feedback, reply.get("feedback"))
 
+    def begin_reinforcement(self, name: str) -> str:
+        """Open the door's one enrolment to add samples to somebody; its token."""
+        return str(self._client.call("ReinforcePerson", name=name).get("token"))
+
+    def guide_enrolment(
+        self, token: str, side: str, look: str, size: tuple[int, int] = (0, 0), timeout_s: float = 1.0
+    ) -> Shown:
+        """Ask for a side of the face, and see the next frame within that many columns and rows."""
+        reply = self._client.call(
+            "GuideEnrolment",
+            reply_within_s=timeout_s + CALL_TIMEOUT_S,
+            token=token,
+            side=side,
+            look=look,
+            timeout_s=timeout_s,
+            columns=size[0],
+            rows=size[1],
+        )
+        return _shown(reply.get("view"))
+
+    def review_enrolment(self, token: str) -> Review:
+        """What is to be said of the samples before they are stored."""
+        return _read(Review, self._client.call("ReviewEnrolment", token=token).get("review"))
+
+    def preview(self, size: tuple[int, int], fps: float) -> Iterator[Shown]:
+        """What the camera shows, as bare pixels."""
+        for reply in self._client.stream("Preview", columns=size[0], rows=size[1], fps=fps, encoding="rgb"):
+            yield _shown(reply)
+
     def commit_enrolment(self, token: str) -> Person:
         """Store the samples as one person."""
         return _read(Person, self._client.call("CommitEnrolment", token=token).get("person"))
@@ -54,6 +123,48 @@ class RemoteDoor:
     def forget(self, name: str) -> None:
         """Remove a person."""
         self._client.call("Forget", name=name)
+
+    def set_terms(
+        self, name: str, changes: Mapping[str, str | bool], *, clears_guards: bool = False
+    ) -> Person:
+        """Change on what terms somebody may come in; what is not in `changes` stays."""
+        given: dict[str, Any] = {"name": name, **changes}
+        if clears_guards:
+            given["clears_guards"] = True
+        reply = self._client.call("SetTerms", **given)
+        return _read(Person, reply.get("person"))
+
+    def rename(self, name: str, to: str) -> Person:
+        """Call somebody by another name."""
+        return _read(Person, self._client.call("Rename", name=name, to=to).get("person"))
+
+    def suspend(self, name: str) -> Person:
+        """Let somebody in no more."""
+        return _read(Person, self._client.call("Suspend", name=name).get("person"))
+
+    def resume(self, name: str) -> Person:
+        """Let somebody in again."""
+        return _read(Person, self._client.call("Resume", name=name).get("person"))
+
+    def explain(self, name: str, at: str) -> Explanation:
+        """What spoke for and against somebody at a time."""
+        reply = self._client.call("Explain", reply_within_s=_SLOW_S, name=name, at=at)
+        told = _read(Explanation, reply.get("explanation"))
+        return replace(
+            told,
+            questions=_read_all(Question, told.questions),
+            changes_since=_read_all(Entry, told.changes_since),
+            entries=_read_all(Entry, told.entries),
+        )
+
+    def dispute(self, number: int) -> Dispute:
+        """Say that an unlock was not of whom it names."""
+        reply = self._client.call("DisputeUnlock", reply_within_s=_SLOW_S, number=number)
+        return _read(Dispute, reply.get("dispute"))
+
+    def confirm(self, name: str) -> None:
+        """Give the word for somebody."""
+        self._client.call("ConfirmSecondFactor", name=name)
 
     def unlock_face(self) -> None:
         """Forgive all failed tries."""
@@ -71,6 +182,10 @@ class RemoteDoor:
     def verify_log(self) -> int:
         """How far the door finds its log whole."""
         return int(self._client.call("VerifyLog").get("last", 0))
+
+    def snapshot(self, number: int) -> bytes:
+        """The JPEG that was kept of a refusal."""
+        return binascii.a2b_base64(str(self._client.call("GetSnapshot", number=number).get("jpeg")))
 
     def log_checkpoint(self) -> str:
         """A checkpoint to carry away."""
@@ -129,6 +244,19 @@ class RemoteDoor:
             yield _read(Event, reply.get("event")), int(reply.get("missed", 0))
 
 
+def _shown(replied: object) -> Shown:
+    if not isinstance(replied, dict):
+        raise _foreign(Scene)
+    try:
+        pixels = binascii.a2b_base64(str(replied["picture"]))
+        width, height = int(replied["width"]), int(replied["height"])
+    except (KeyError, ValueError) as e:
+        raise _foreign(Scene) from e
+    if len(pixels) != 3 * width * height:
+        raise _foreign(Scene)
+    return Shown(_read(Scene, replied.get("scene")), width, height, pixels)
+
+
 def _read_all(kind: type[_T], replied: object) -> list[_T]:
     if not isinstance(replied, list):
         raise _foreign(kind)
@@ -136,12 +264,13 @@ def _read_all(kind: type[_T], replied: object) -> list[_T]:
 
 
 def _read(kind: type[_T], replied: object) -> _T:
-    """The value in a reply. Fields a newer daemon adds are left out."""
+    """The value in a reply. What a newer daemon adds is left out; what an older one lacks is as it was."""
     if not isinstance(replied, dict):
         raise _foreign(kind)
+    known = {field.name for field in fields(kind)}
     try:
-        return kind(**{field.name: replied[field.name] for field in fields(kind)})
-    except KeyError as e:
+        return kind(**{name: value for name, value in replied.items() if name in known})
+    except TypeError as e:  # one without a default is missing
         raise _foreign(kind) from e
 
 

@@ -89,11 +89,31 @@ def people(enrolled: Sequence[Person]) -> RenderableType:
     """`janusctl people`."""
     if not enrolled:
         return Text("Nobody is enrolled yet. Begin with: janusctl enrol NAME --live")
-    table = _table("name", "samples", "welcome", "enrolled")
+    table = _table("name", "samples", "welcome", "enrolled", "role", "asked for")
     for person in enrolled:
+        asked = ["face"] if person.second == "none" else ["face", escape(person.second)]
+        asked += ["a second person"] if person.needs_two else []
         when = local(person.enrolled_at)
-        table.add_row(escape(person.name), str(person.samples), escape(person.hours) or "always", when)
+        table.add_row(
+            escape(person.name),
+            str(person.samples),
+            _welcome(person),
+            when,
+            escape(person.role),
+            " + ".join(asked),
+        )
     return table
+
+
+def _welcome(person: Person) -> Text:
+    if person.is_suspended:
+        return Text("suspended", style="red")
+    if person.is_stale:
+        return Text("not before enrolled anew: another model", style="yellow")
+    words = [escape(person.hours) or "always"]
+    words += [f"from {local(person.valid_from)}"] if person.valid_from else []
+    words += [f"until {local(person.valid_until)}"] if person.valid_until else []
+    return Text(", ".join(words))
 
 
 def forgotten(value: dict[str, str]) -> RenderableType:

@@ -53,8 +53,10 @@ def vault_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentPa
     add("renew", _renew, "seal every record anew, so that it has nothing in common with older copies")
 
 
-def people_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    """Declare `export` and `import` below `people`, which alone lists them."""
+def people_arguments(
+    parser: argparse.ArgumentParser, common: argparse.ArgumentParser
+) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    """Declare `export` and `import` below `people`, which alone lists them; the table for further ones."""
     table = parser.add_subparsers(dest="what", metavar="WHAT")
     secret = argparse.ArgumentParser(add_help=False)
     secret.add_argument(
@@ -85,6 +87,7 @@ def people_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentP
         "--sealed", action="store_true", help="it was exported to this door's address: no passphrase"
     )
     one.set_defaults(act=_import)
+    return table
 
 
 def run(door: RemoteDoor, args: argparse.Namespace) -> Exit:

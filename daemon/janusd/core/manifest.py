@@ -11,7 +11,10 @@ Layout of `models/manifest.json`, format 1:
                                  "table": [{"fmr", "threshold", "low", "high"}, ...]   FMR falling
                                  "tail": {"location", "scale", "shape", "exceed_rate"},
                                  "genuine_quantiles": {"0.01": score, ...}},
-                 "training": {free text fields}}}
+                 "training": {free text fields}},
+     "detector": left out, or
+                {"name", "file", "sha256", "version", "input", "output", "proposal", "threshold", "overlap",
+                 "refiner": {"file", "sha256", "input", "output", "looks"}, "training": {free text fields}}}
 
 real = (q - zero_point) * scale for both tensors. The tail is a generalised Pareto distribution fitted to
 the impostor scores above `location`:
@@ -99,11 +102,62 @@ class Encoder(_Entry, frozen=True):
     training: dict[str, object] = {}
 
 
-class Manifest(_Entry, frozen=True):
+class AttackNet(_Entry, frozen=True):
+    """A released network that tells prints, screens and masks from faces; see `passive`."""
+
+    name: str
+    file: str
+    sha256: str
+    version: str
+    input: TensorSpec
+    output: TensorSpec
+    """Two logits: attack, genuine."""
+    context: float
+    """Side of the crop it sees, in face heights."""
+    threshold: float
+    """Means over frames below it speak of an attack."""
+    training: dict[str, object] = {}
+
+
+class Refiner(_Entry, frozen=True):
+    """The network that looks at each found face again; see `core.detect`."""
+
+    file: str
+    sha256: str
+    input: TensorSpec
+    output: TensorSpec
+    looks: int = 2
+    """How often it looks at a face, each time from where the last look ended."""
+
+
+class Detector(_Entry, frozen=True):
+    """The released face detector."""
+
+    name: str
+    file: str
+    sha256: str
+    version: str
+    input: TensorSpec
+    output: TensorSpec
+    proposal: float
+    """Scores from here on are looked at again by the refiner, 0..1."""
+    threshold: float
+    """Scores from here on are faces, 0..1."""
+    overlap: float = 0.4
+    """Of two boxes that share more of their union than this, one face is left."""
+    refiner: Refiner | None = None
+    training: dict[str, object] = {}
+
+
+class Manifest(_Entry, frozen=True, omit_defaults=True):
     """Every model a door needs."""
 
     format: Literal[1]
     encoder: Encoder
+    detector: Detector | None = None
+    """Absent where the door finds faces with a library."""
+    attack: AttackNet | None = None
+    """No door must have one; without it nothing is said about how a face looks."""
 
 
 def parse(raw: bytes) -> Manifest:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from janusd.bundle import check
@@ -24,6 +25,10 @@ class Models:
     encoder: bytes
     signed_by: str = ""
     """Whose signature held, in words; empty where none was asked for."""
+    attack: bytes = b""
+    """The attack detection network; empty where the manifest names none."""
+    variants: Mapping[str, bytes] = field(default_factory=dict)
+    """The same encoder for accelerators, by the name of its file; signed like it."""
 
     @property
     def encoder_digest(self) -> bytes:
@@ -39,7 +44,8 @@ def for_door(place: str = "", owners_keys: Path = OWNERS_FOLDER, installed: Path
     """
     keys = trusted_keys(owners_keys)
     signed = check.verify(Path(place), keys, whole=False) if place else present(keys, installed)
-    return Models(signed.manifest, signed.encoder, str(signed.signer))
+    variants = {name: raw for name, raw in signed.files.items() if name.endswith(check.VARIANTS)}
+    return Models(signed.manifest, signed.encoder, str(signed.signer), signed.attack, variants)
 
 
 def load(directory: Path = RELEASED) -> Models:
@@ -52,6 +58,7 @@ def load(directory: Path = RELEASED) -> Models:
     try:
         described = manifest.parse(path.read_bytes())
         encoder = (directory / described.encoder.file).read_bytes()
+        attack = (directory / described.attack.file).read_bytes() if described.attack else b""
     except OSError as error:
         raise ModelError(f"{error.filename}: cannot be read ({error.strerror})", remedy) from error
     except ValueError as error:
@@ -63,4 +70,6 @@ def load(directory: Path = RELEASED) -> Models:
             f"{digest[:16]}..., the manifest says {described.encoder.sha256[:16]}...",
             remedy,
         )
-    return Models(described, encoder)
+    if described.attack and hashlib.sha256(attack).hexdigest() != described.attack.sha256:
+        raise ModelError(f"{directory / described.attack.file}: is not what the manifest says", remedy)
+    return Models(described, encoder, attack=attack)
