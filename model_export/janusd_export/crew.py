@@ -49,9 +49,15 @@ def half_precision(device: torch.device, *, wanted: bool) -> AbstractContextMana
 def agree(
     layers: nn.Module, crew: Crew, loss: float, progress: float, seconds: float, device: torch.device
 ) -> tuple[float, float, float]:
-    """Average gradients and loss over the crew; the schedule's place is the leader's."""
+    """Average gradients and loss over the crew; the schedule's place is the leader's.
+
+    A layer that one process did not use (its batch had no hints) counts there with a gradient of nothing.
+    """
     leader = float(crew.leads) * crew.size
-    moved = [p for p in layers.parameters() if p.grad is not None]
+    moved = [p for p in layers.parameters() if p.requires_grad]
+    for p in moved:
+        if p.grad is None:
+            p.grad = torch.zeros_like(p)
     here = torch.tensor([loss, progress * leader, seconds * leader], dtype=torch.float32, device=device)
     flat = torch.cat([p.grad.flatten() for p in moved if p.grad is not None] + [here])
     dist.all_reduce(flat)

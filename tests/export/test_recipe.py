@@ -7,7 +7,8 @@ from janusd_export import recipe
 from janusd_export.errors import ExportError
 from janusd_export.main import main
 
-RECIPES = sorted((Path(janusd_export.__file__).parent / "recipes").glob("*.toml"))
+FOLDER = Path(janusd_export.__file__).parent / "recipes"
+RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem != "detector")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -25,7 +26,7 @@ def test_every_recipe_of_the_house_is_read(path):
     ],
 )
 def test_a_wrong_key_is_named_and_not_ignored(tmp_path, change, complaint):
-    text = RECIPES[0].read_text()
+    text = (FOLDER / "first.toml").read_text()
     assert change[0] in text
     path = tmp_path / "first.toml"
     path.write_text(text.replace(*change))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -263,6 +264,23 @@ def test_mixtures_are_learnt_from_and_an_interrupted_run_still_ends_the_same(cac
     parts = weights(asked, tmp_path / "parts")
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert not torch.equal(whole["embed.weight"], without["embed.weight"])
+
+
+def test_two_processes_may_draw_mixtures_and_hinted_faces_in_one_step(cache, tiny, tmp_path):
+    """One of them has gradients where the other has none."""
+    own = tmp_path / "cache"
+    shutil.copytree(cache, own)
+    rng = np.random.default_rng(6)
+    for k, (side, channels) in enumerate(((28, 48), (14, 128), (7, 256))):
+        maps = rng.integers(-9, 9, (PEOPLE * EACH, 2, side, side, channels), dtype=np.int8)
+        np.save(own / f"hints-{k}.npy", maps)
+    told = {
+        f"{what}_{k}": np.ones(c) for what in ("steps", "variances") for k, c in enumerate((48, 128, 256))
+    }
+    np.savez(own / "hints.npz", allow_pickle=False, **told)
+    asked = with_mixtures(asking(tiny, embedding=1.0, hints=1.0), own, 20)
+    train(scheduled(asked, processes=2, batch=6), own, tmp_path / "run")
+    assert log(tmp_path / "run", "validate")
 
 
 def test_mixtures_without_teachers_are_refused(cache, tiny, tmp_path):

@@ -11,8 +11,8 @@ from janusd_export.terminal import bars
 
 WHAT = "keep a teacher's feature maps of every face"
 MORE = (
-    "A recipe with losses.hints learns from them. They take 150 KB a face on disk, and the teacher's time for "
-    "two views of each."
+    "A recipe with losses.hints learns from them. They take 150 KB a face on disk, and the teacher's time "
+    "for two views of each."
 )
 
 
