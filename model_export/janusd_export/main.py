@@ -10,9 +10,11 @@ from types import ModuleType
 from janusd.errors import JanusError
 from janusd_export.errors import ExportError
 from janusd_export.verbs import (
+    attack_eval,
     calibrate,
     cluster,
     compile,  # noqa: A004  # the verb is called so
+    detector,
     edgetpu,
     evaluate,
     hints,
@@ -43,10 +45,12 @@ _VERBS: tuple[ModuleType, ...] = (
     calibrate,
     evaluate,
     identify,
+    attack_eval,
     report,
     keygen,
     release,
     cluster,
+    detector,
 )
 """In the order in which they are used."""
 
@@ -98,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for verb in _VERBS:
-        name, what = verb.__name__.rpartition(".")[2].rstrip("_"), verb.WHAT  # import_: Python has that word
+        name = verb.__name__.rpartition(".")[2].rstrip("_").replace("_", "-")  # import_: Python has that word
+        what = verb.WHAT
         made = verbs.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}. {verb.MORE}")
         verb.arguments(made)
         made.set_defaults(run=verb.run)
