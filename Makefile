@@ -24,8 +24,11 @@ demo: $(READY) ## watch a door: enrol three people who do not exist, then let a 
 
 test: $(READY) ## unit, property and replay tests, with coverage (a few minutes)
 	@$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report= tests
+	$(BIN)/pytest -m "not slow" --cov --cov-report= tests
 	@$(BIN)/coverage report --fail-under=90 --format=total | sed 's/^/coverage of janusd, per cent: /'
+
+test-slow: $(READY) ## the longer tests: kills at every step, the door as a process, a story (a few minutes)
+	$(BIN)/pytest -m slow tests
 
 torture: $(READY) ## power cuts, failing disks, kills, crowds, tampering, a million messages; prints what was harmed (an hour)
 	@JANUS_TORTURE=1 $(BIN)/pytest -q -m slow tests/vault/test_vault_keeper.py tests/vault/test_vault_upgrade.py
@@ -34,7 +37,7 @@ torture: $(READY) ## power cuts, failing disks, kills, crowds, tampering, a mill
 torture-short: $(READY) ## a little of all that (about three minutes)
 	@PYTHONPATH=tests $(BIN)/python -m torture --short
 
-check: $(READY) lint test ## exactly what CI runs first: lint, types, contracts, tests
+check: $(READY) lint test test-slow ## exactly what CI runs first: lint, types, contracts, tests
 
 lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
@@ -51,6 +54,9 @@ bench: $(READY) ## frame to decision, stage by stage, on this machine
 bench-latch: $(READY) ## kill and hang janusd and janus-latchd in mid-pulse: time to locked, memory, start
 	@JANUS_RESTARTS=100 $(BIN)/pytest -q -rP tests/latchd/test_size.py tests/latchd/test_kernel.py \
 		tests/latchd/test_process.py tests/latchd/test_restarts.py -k "size or kernel or dies_or_hangs or restarts"
+
+man: $(READY) ## write docs/man anew: manual pages and shell completion, from what the programs are made of
+	@$(BIN)/python -m janusd.manual .
 
 deb: $(READY) ## a Debian package that installs without a network, in build/deb (DEB_PYTHON=3.13 DEB_ARCH=amd64)
 	@bash systemd/deb/build.sh $(BIN)/python build/deb
@@ -80,5 +86,5 @@ lock: ## resolve constraints.txt anew (needs uv)
 clean: ## remove what was made here, the virtual environments too
 	rm -rf .venv .venv-export .venv-tflite-runtime .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
 
-.PHONY: help setup demo test torture torture-short check lint format bench bench-latch test-tflite-runtime test-export setup-export lock clean
+.PHONY: help setup demo test test-slow torture torture-short check lint format man bench bench-latch test-tflite-runtime test-export setup-export lock clean
 .DEFAULT_GOAL := help

