@@ -76,7 +76,7 @@ setup-export: ## make .venv-export: torch and friends, to train and compile netw
 
 test-export: setup-export ## the whole model pipeline on tiny networks, with torch
 	@# anyio's plugin, there for others, warns about pytest
-	.venv-export/bin/pytest -p no:anyio tests/export
+	.venv-export/bin/pytest -p no:anyio tests/export tests/detector
 
 lock: ## resolve constraints.txt anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
