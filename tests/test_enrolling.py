@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,6 +152,19 @@ def test_any_live_view_is_taken_where_no_side_is_asked(camera: Camera) -> None:
     camera.probe = fit()
     assert camera.desk.add_live(token, 5.0).accepted
     assert camera.desk.add_live(token, 0.2).reason == "duplicate_view"
+
+
+def test_a_frame_that_the_camera_gives_twice_is_skipped_and_does_not_end_a_pose_being_held() -> None:
+    shown = fit()
+    desk = EnrolmentDesk(lambda _: shown)
+    token = desk.begin(lambda: Enrolment("ada", Schedule(), "", 5, 1, 0.4, 0.6))
+    desk.guide(token, "front", "", 0.01)
+    for number in range(14):
+        shown = replace(fit(), embedding=None, reason=Reason.NO_NEWS) if number % 2 else fit()
+        assert desk.see(Frame(IMAGE, number / 15, number))
+        if number % 2:
+            assert desk.guide(token, "front", "", 0.01)[0].reason != "no_news"
+    assert desk.enrolment(token).samples == 1
 
 
 def test_a_broken_indicator_stops_nothing_and_none_shows_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -142,6 +142,8 @@ class EnrolmentDesk:
         if opened is None or not self.takes_frames:
             return False
         probe = self._look(frame)
+        if probe.reason is Reason.NO_NEWS:
+            return True  # the camera gave a picture twice: a pose that is being held is not let go for that
         height, width = frame.image.shape[:2]
         luma = float(frame.image[::_LUMA_STRIDE, ::_LUMA_STRIDE].mean())
         sight = sight_of(probe, frame.captured_s, (width, height), luma)

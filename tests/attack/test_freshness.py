@@ -15,11 +15,11 @@ BOX = Box(90, 50, 120, 140)
 FPS = 10.0
 
 
-def scene(at: float, *, noise: int | None = None) -> Image:
-    """A textured head-high blob that moves on a curve; `noise` seeds the sensor."""
+def scene(at: float, *, noise: int | None = None, aside: int = 0) -> Image:
+    """A textured head-high blob that moves on a curve, `aside` of it; `noise` seeds the sensor."""
     ground = cv2.resize(np.random.default_rng(1).integers(60, 120, (12, 16, 3), dtype=np.uint8), (320, 240))
     face = cv2.resize(np.random.default_rng(2).integers(120, 230, (9, 8, 3), dtype=np.uint8), (110, 130))
-    x, y = round(100 + 40 * np.sin(at)), round(55 + 22 * np.sin(1.7 * at + 1))
+    x, y = round(100 + 40 * np.sin(at)) + aside, round(55 + 22 * np.sin(1.7 * at + 1))
     image = ground.astype(np.float32)
     image[y : y + 130, x : x + 110] = face
     if noise is not None:
@@ -96,6 +96,15 @@ def test_a_clip_filmed_anew_is_a_loop_although_no_byte_comes_back() -> None:
 def test_a_clip_that_runs_forth_and_back_is_a_loop() -> None:
     clip = live(24)
     assert Freshness.LOOPED in look(noisy(clip + clip[::-1]))
+
+
+@pytest.mark.parametrize("aside", [0, 4])
+def test_somebody_who_moves_the_same_way_again_is_fresh_if_only_a_little_elsewhere(aside: int) -> None:
+    way = [0.23 * index for index in range(24)]
+    images = [scene(at, noise=number) for number, at in enumerate(way)]
+    for again, course in enumerate((way[::-1], way), start=1):
+        images += [scene(at, noise=100 * again + n, aside=again * aside) for n, at in enumerate(course)]
+    assert (Freshness.LOOPED in look(images)) is (aside == 0)
 
 
 def test_a_loop_stays_suspect_for_a_while_and_is_then_forgotten() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from janusd.core.types import Image
 from janusd.demo.album import album
-from janusd.demo.scene import Light, Stance, compose
+from janusd.demo.scene import WIDTH_PX, Light, Stance, compose
 
 POSES = {
     "front": (0.0, 0.0),
@@ -21,13 +21,22 @@ POSES = {
 """Yaw and pitch by which the picture is warped; MTCNN's landmarks read them as about half."""
 
 _VIEW = {"ada": 8, "ben": 0, "chloe": 3}
+_ELSEWHERE_PX = 14.0
+_EVENLY = 0.7548776662466927
+"""Its multiples and those of its square cover a square evenly: no place comes twice."""
 
 
 @cache
-def head(name: str, pose: str, light: Light = Light.NOON, *, further: float = 1.0) -> Image:
-    """A frame of that person in that pose, (480, 640, 3) RGB, turned so much further than usual."""
-    stance = Stance(album()[name].street[_VIEW[name]])
-    frame = compose([stance], light)
+def head(name: str, pose: str, light: Light = Light.NOON, *, further: float = 1.0, showing: int = 0) -> Image:
+    """A frame of that person in that pose, (480, 640, 3) RGB, turned so much further than usual.
+
+    Each `showing` has sensor noise of its own, and they stand up to 14 pixels elsewhere, as living people
+    do: without that, a pose shown once more is a film played once more, and found out as one.
+    """
+    across, up = (showing * _EVENLY % 1 - 0.5, showing * _EVENLY**2 % 1 - 0.5) if showing else (0.0, 0.0)
+    view = album()[name].street[_VIEW[name]]
+    stance = Stance(view, x=2 * _ELSEWHERE_PX * across / (WIDTH_PX / 2), rise_px=2 * _ELSEWHERE_PX * up)
+    frame = compose([stance], light, seed=showing)
     x, y = stance.between_eyes_px
     return turned(
         frame,
