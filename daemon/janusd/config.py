@@ -33,6 +33,7 @@ class CameraSection(_Section, frozen=True):
     """[camera]: where frames come from."""
 
     driver: Literal["picamera2", "opencv", "replay"] = "picamera2"
+    """`picamera2` for a Raspberry Pi's own cameras, `opencv` for V4L2 and streams, `replay` for files."""
     device: str = "/dev/video0"
     """For opencv: a V4L2 node or a stream address. For picamera2: the camera's number."""
     identity: str = ""
@@ -46,11 +47,15 @@ class CameraSection(_Section, frozen=True):
     login: str = ""
     """For a stream: the name of the systemd credential that holds "user:password"."""
     width_px: Annotated[int, Meta(ge=160, le=4096)] = 1280
+    """How wide a picture is asked of the camera, which may send another."""
     height_px: Annotated[int, Meta(ge=120, le=4096)] = 720
+    """How high."""
     fps: Annotated[float, Meta(ge=1, le=120)] = 15.0
+    """Pictures a second asked of the camera."""
     path: str = ""
     """For replay: a folder of images or a video file."""
     pace: Literal["real", "fast"] = "real"
+    """For replay: pictures come as a camera would send them, or as fast as they are looked at."""
     follow: bool = False
     """For replay of a folder: wait for further images instead of ending."""
 
@@ -59,10 +64,15 @@ class LatchSection(_Section, frozen=True):
     """[latch]: what opens the door, and for how long."""
 
     driver: Literal["simulated", "gpiod", "latchd"] = "simulated"
+    """`latchd` for a real lock (see latch.toml), `gpiod` for the workbench; `simulated` moves nothing."""
     chip: str = "/dev/gpiochip0"
+    """For gpiod: without a process of its own the pulse ends with janusd, docs/adr/0004."""
     line: int | str = 17
+    """For gpiod: an offset, or a line's name."""
     active_low: bool = False
+    """For gpiod: whether a low level releases."""
     hold_s: Annotated[float, Meta(ge=0.2, le=30)] = 5.0
+    """For how long an unlock releases the lock."""
     socket: str = "/run/janus-latch.sock"
     """For latchd: where janus-latchd listens; its own file latch.toml names the lines."""
     door: Annotated[str, Meta(min_length=1, max_length=32)] = "front"
@@ -75,18 +85,26 @@ class PromiseSection(_Section, frozen=True):
     """[promise]: one false unlock in so many years, with so many strangers' tries a day."""
 
     years: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    """In so many years one stranger may be let in."""
     tries_a_day: Annotated[float, Meta(gt=0, le=10_000)] = 2.0
+    """How often a stranger tries."""
 
 
 class DecisionSection(_Section, frozen=True):
     """[decision]: how many frames must agree, and how failures are answered."""
 
     agree: Annotated[int, Meta(ge=2, le=20)] = 3
+    """How many frames must name the same person."""
     window: Annotated[int, Meta(ge=2, le=60)] = 8
+    """Among how many frames they must be."""
     window_s: Annotated[float, Meta(ge=0.2, le=10)] = 3.0
+    """Within how many seconds they must be."""
     margin: Annotated[float, Meta(ge=0.02, le=0.5)] = 0.05
+    """By how much their score must beat the second most similar person's."""
     failures: Annotated[int, Meta(ge=1, le=10)] = 5
+    """After how many failed tries of a stranger the door waits."""
     lockout_s: Annotated[float, Meta(ge=10, le=3600)] = 30.0
+    """For so long, and twice as long each time."""
 
 
 class AttackSection(_Section, frozen=True):
@@ -128,10 +146,13 @@ class VaultSection(_Section, frozen=True):
     """[vault]: where people are kept and which key seals them."""
 
     directory: str = "/var/lib/janus"
+    """A folder of the daemon's own, for the vault, its copies and the door log."""
     key: Literal["credential", "file"] = "credential"
+    """A systemd credential, or while developing a file: that opens on a stolen card."""
     key_file: str = ""
     """For key = "file"; empty means the file `key` in the directory. A development choice: see doctor."""
     machine_id: str = "/etc/machine-id"
+    """What says which device this is: the vault opens on no other."""
     anchor: str = ""
     """A file, best on another disk, that tells an older vault put back; empty means the file `vault` in a
     folder beside the directory, with "-anchor" after its name."""
@@ -178,12 +199,14 @@ class DisputesSection(_Section, frozen=True):
     keep_unlocks: Annotated[int, Meta(ge=0, le=64)] = 0
     """How many unlocks' embeddings, sealed; 0 keeps none. docs/adr/0012 says why that is the default."""
     keep_days: Annotated[int, Meta(ge=1, le=30)] = 7
+    """For how long."""
 
 
 class ControlSection(_Section, frozen=True):
     """[control]: the socket of janusctl."""
 
     socket: str = "/run/janus/control"
+    """Where janusd listens."""
     owners: tuple[int, ...] = ()
     """User ids that may enrol and forget, besides root and the daemon's own user."""
     group: str = ""
@@ -202,6 +225,7 @@ class ModelSection(_Section, frozen=True):
     directory: str = ""
     """A signed bundle or model folder; empty: the installed bundle, else what came with this version."""
     runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = "auto"
+    """What runs TFLite files; auto takes ai-edge-litert where it is installed."""
     accelerator: Literal["auto", "cpu", "edgetpu", "gpu", "npu", "tensorrt"] = "auto"
     """auto: what `janusd --probe-accelerators` found best, before that the processor."""
     delegate: str = ""
@@ -292,18 +316,18 @@ def _check_section(section: str, table: object, text: str, problems: list[str]) 
             msgspec.convert(value, fields[key].type)
         except msgspec.ValidationError as error:
             default = msgspec.json.encode(fields[key].default).decode()
-            allowed = _allowed(fields[key].type) or str(error).replace("`", "")
-            problems.append(
-                _where(text, section, key) + f"{allowed}, not {value!r}; the default is {default}"
-            )
+            limits = allowed(fields[key].type) or str(error).replace("`", "")
+            problems.append(_where(text, section, key) + f"{limits}, not {value!r}; the default is {default}")
 
 
-def _allowed(kind: object) -> str:
+def allowed(kind: object) -> str:
     """Say what a field may be; empty where the library's own message says it better."""
     if get_origin(kind) is Literal:
         return "must be one of " + ", ".join(json.dumps(choice) for choice in get_args(kind))
     if get_origin(kind) is Annotated:
         base, meta = get_args(kind)
+        if base is str:
+            return f"must be text in quotes, of {meta.min_length} to {meta.max_length} characters"
         number = "a whole number" if base is int else "a number"
         low = f"above {meta.gt}" if meta.gt is not None else f"from {meta.ge}"
         return f"must be {number} {low} to {meta.le}"

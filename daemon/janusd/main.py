@@ -70,6 +70,7 @@ log = logging.getLogger("janusd")
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: systemd is told not to restart on it."""
 EXIT_FAULT = 1
+MEANINGS = {0: "stopped as asked", EXIT_CONFIG: "the configuration is wrong", EXIT_FAULT: "something else is"}
 CODE_INPUT = "code"
 """The trigger input of janus-latchd that counts as the button for codes."""
 _PROBE_S = 300.0
@@ -485,7 +486,7 @@ def _ledger_path(section: VaultSection) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one for each thing asked
     """Run janusd from the command line and give its exit status."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.self_test:
         return selftest.main(["--config", str(options.config)])
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
@@ -549,12 +550,13 @@ def _probe(path: Path, config: Config, which: str) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The daemon's command line."""
     parser = argparse.ArgumentParser(
         prog="janusd",
         description="Watch a door and unlock it for the people enrolled there. Talk to it with janusctl.",
-        epilog=f"Exit status: 0 stopped as asked, {EXIT_CONFIG} the configuration is wrong, "
-        f"{EXIT_FAULT} something else is; the reason stands on standard error.",
+        epilog=f"Exit status: {', '.join(f'{code} {meaning}' for code, meaning in MEANINGS.items())}; "
+        "the reason stands on standard error.",
     )
     parser.add_argument("--config", type=Path, default=configuration.DEFAULT_PATH, metavar="FILE",
                         help="configuration (default: %(default)s)")  # fmt: skip

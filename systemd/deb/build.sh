@@ -70,6 +70,11 @@ to "$units/since-257.conf" opt/janus/share/since-257.conf
 for example in janus.toml latch.toml kiosk.toml pam-janus; do to "$units/$example" "opt/janus/share/$example"; done
 to "$units/janusd.service.d/workbench.conf.example" opt/janus/share/workbench.conf.example
 to "$root/LICENSE" usr/share/doc/janusd/copyright
+for page in "$root"/docs/man/*.[158]; do
+    man=usr/share/man/man${page##*.}/$(basename "$page")
+    to "$page" "$man" && gzip -n9 "$tree/$man"
+done
+to "$root/docs/man/janusctl.bash" usr/share/bash-completion/completions/janusctl
 mkdir -p "$tree/usr/bin"
 ln -s /opt/janus/bin/janusctl "$tree/usr/bin/janusctl"
 

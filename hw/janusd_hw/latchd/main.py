@@ -13,11 +13,22 @@ from janusd_hw.latchd.lines import Gpiod
 from janusd_hw.latchd.loop import Latchd, log
 
 EXIT_CONFIG, EXIT_FAULT = 78, 1
+MEANINGS = {0: "stopped as asked", EXIT_CONFIG: "FILE is wrong", EXIT_FAULT: "something else is"}
+HELP = f"""\
+usage: janus-latchd [-h] [FILE]
+
+Hold the lock, the exit button and the sensors of a door, and release the lock when janusd asks for it.
+FILE says which lines they are (default: {configuration.DEFAULT_PATH}); systemd starts this.
+
+Exit status: {", ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())}; why stands on stderr."""
 
 
 def main(arguments: list[str] | None = None, gpiod: Gpiod = None) -> int:
     """Run `janus-latchd [FILE]` and give its exit status; `gpiod` stands in for libgpiod in tests."""
     path, *_ = *(sys.argv[1:] if arguments is None else arguments), configuration.DEFAULT_PATH
+    if path in ("-h", "--help"):
+        print(HELP)
+        return 0
     try:
         settings = configuration.load(path)
         uids = {0, os.geteuid(), pwd.getpwnam(settings.user).pw_uid}

@@ -1,0 +1,156 @@
+"""bash completion of janusctl, in a real bash."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from janusd.cli.main import make_parser
+from janusd.door import Person
+from janusd.manual import commands
+from janusd.manual.completion import script
+from support.fake_door import FakeDoor
+from support.serving import serving
+from support.terminal import Terminal
+
+Complete = Callable[..., list[str]]
+ASK = 'source "$0"; COMP_WORDS=(janusctl "$@") COMP_CWORD=$#; _janusctl; printf "%s\\n" "${COMPREPLY[@]}"'
+NASTY = "Eve $(touch owned) `touch owned` \"x\" 'y' \\z"
+NAMES = ("Anna Berg", "bob", "Zoë", NASTY)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Path]:
+    people = [Person(name, "2026-11-22T08:00:00+00:00", 5, "") for name in NAMES]
+    with serving(tmp_path / "control", FakeDoor(people)):
+        yield tmp_path / "control"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A PATH with a janusctl that says in a file that it was started."""
+    program = tmp_path / "bin" / "janusctl"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/bash\n: > "{tmp_path}/asked"\nexec {sys.executable} -m janusd.cli.main "$@"\n'
+    )
+    program.chmod(0o755)
+    (tmp_path / "completion").write_text(script(commands.read(make_parser())))
+    (tmp_path / "here").mkdir()
+    return {
+        "PATH": f"{program.parent}:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "JANUS_SOCKET": str(tmp_path / "control"),
+        "PYTHONPATH": ":".join(sys.path),
+    }
+
+
+@pytest.fixture
+def complete(tmp_path: Path, environment: dict[str, str]) -> Complete:
+    def ask(*words: str) -> list[str]:
+        """What Tab offers after these words; the last one is what was typed of the next."""
+        done = subprocess.run(
+            ["/bin/bash", "--norc", "-uc", ASK, str(tmp_path / "completion"), *words],
+            cwd=tmp_path / "here", env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stderr == ""
+        return done.stdout.split("\n")[:-1] if done.stdout != "\n" else []
+
+    return ask
+
+
+def test_verbs_their_verbs_and_options_are_offered(complete: Complete) -> None:
+    assert complete("un") == ["unlock-face"]
+    assert complete("people", "re") == ["rename", "resume"]
+    assert complete("people", "set", "anna", "--no") == ["--no-two-people"]
+    assert complete("--json", "log", "--s") == ["--socket", "--since"]
+    assert "--socket" in complete("--")
+    assert complete("no-such-verb", "") == []
+
+
+def test_choices_are_offered_for_options_and_places(complete: Complete) -> None:
+    assert complete("people", "set", "anna", "--role", "") == ["owner", "resident", "guest"]
+    assert complete("enrol", "--picture", "=", "s") == ["sixel"]
+    assert complete("enrol", "--picture", "=") == ["auto", "blocks", "sixel", "kitty", "none"]
+    assert complete("log", "--limit", "5", "ver") == ["verify"]
+    assert complete("log", "verify", "") == []
+    assert complete("setup", "--step", "li") == ["lines"]
+
+
+def test_files_and_folders_are_offered_where_they_are_meant(complete: Complete, tmp_path: Path) -> None:
+    (tmp_path / "here" / "front.people").touch()
+    (tmp_path / "here" / "faces").mkdir()
+    assert sorted(complete("people", "import", "f")) == ["faces", "front.people"]
+    assert complete("enrol", "bob", "--from-images", "f") == ["faces"]
+
+
+@pytest.mark.usefixtures("door")
+def test_people_are_offered_wherever_a_name_is_asked(complete: Complete) -> None:
+    assert complete("forget", "A") == [r"Anna\ Berg"]
+    assert complete("people", "suspend", "b") == ["bob"]
+    assert complete("forget", "--yes", "Z") == ["Zoë"]
+    assert complete("why", r"Anna\ B") == [r"Anna\ Berg"]
+    assert complete("confirm", '"An') == ["Anna Berg"]
+    assert complete("people", "rename", "bob", "") == []  # the new name is not anybody's
+
+
+def test_every_place_for_somebody_enrolled_is_known(tmp_path: Path, complete: Complete) -> None:
+    text = (tmp_path / "completion").read_text()
+    verbs = [
+        "why",
+        "confirm",
+        "forget",
+        *(f"people {verb}" for verb in ("set", "rename", "suspend", "resume")),
+    ]
+    for verb in verbs:
+        assert "places=(@person" in text.split(f'"{verb}")')[1].split(";;")[0], verb
+
+
+@pytest.mark.usefixtures("door")
+@pytest.mark.parametrize("typed", ["Eve", '"Eve', "'Eve"])
+def test_a_name_is_never_run_and_comes_back_as_it_is(typed: str, complete: Complete, tmp_path: Path) -> None:
+    (offered,) = complete("forget", typed)
+    quote = typed[0] if typed[0] in "'\"" else ""
+    assert not (tmp_path / "here" / "owned").exists()
+    said = subprocess.run(
+        ["/bin/bash", "-c", f"printf %s {quote}{offered}{quote}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == NASTY
+    assert not (tmp_path / "owned").exists()
+
+
+def test_without_a_daemon_nobody_is_asked(complete: Complete, tmp_path: Path) -> None:
+    assert complete("forget", "") == []
+    (tmp_path / "control").touch()  # a file, not a socket
+    assert complete("forget", "") == []
+    assert not (tmp_path / "asked").exists()
+
+
+def test_the_socket_on_the_command_line_is_the_one_that_is_asked(
+    complete: Complete, environment: dict[str, str], door: Path
+) -> None:
+    environment["JANUS_SOCKET"] = "/nowhere"
+    assert complete("forget", "b") == []
+    assert complete("--socket", str(door), "forget", "b") == ["bob"]
+
+
+@pytest.mark.usefixtures("door")
+def test_tab_completes_in_an_interactive_shell(environment: dict[str, str], tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    assert bash
+    with Terminal([bash, "--norc", "--noprofile", "-i"], environment=environment) as terminal:
+        terminal.type(f"PS1='> '; bind 'set bell-style none'; source {tmp_path}/completion; clear\n")
+        terminal.until(lambda: terminal.text.strip() == ">")
+        terminal.type("janusctl forg\tAn\t")
+        terminal.says(r"janusctl forget Anna\ Berg")
+        terminal.type('\x15janusctl forget "An\t')
+        terminal.says('janusctl forget "Anna Berg"')
