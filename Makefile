@@ -64,6 +64,9 @@ deb: $(READY) ## a Debian package that installs without a network, in build/deb 
 rig: deb ## our package in a machine of its own: real systemd, GPIO and camera of a simulated board (root, minutes)
 	@$(BIN)/python tests/system/rig.py build/deb/janusd.deb build/rig
 
+rig-arm64: $(READY) ## the released encoder on an emulated ARM processor: the same bytes as here
+	@bash tests/system/arm64.sh $(BIN)/python build/rig-arm64
+
 rig-kernel: ## build the rig's kernel, for machines without $$JANUS_RIG (17 minutes of a processor)
 	@bash tests/system/kernel.sh build/rig/kernel
 
@@ -86,5 +89,5 @@ lock: ## resolve constraints.txt anew (needs uv)
 clean: ## remove what was made here, the virtual environments too
 	rm -rf .venv .venv-export .venv-tflite-runtime .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
 
-.PHONY: help setup demo test test-slow torture torture-short check lint format man bench bench-latch test-tflite-runtime test-export setup-export lock clean
+.PHONY: rig rig-arm64 rig-kernel deb help setup demo test test-slow torture torture-short check lint format man bench bench-latch test-tflite-runtime test-export setup-export lock clean
 .DEFAULT_GOAL := help

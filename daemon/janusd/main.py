@@ -20,7 +20,7 @@ from pathlib import Path
 
 import cv2
 
-from janusd import __version__, models, selftest
+from janusd import __version__, models, programs, selftest
 from janusd import config as configuration
 from janusd.config import CameraSection, Config, LatchSection, ModelSection, VaultSection
 from janusd.control import Access, ControlServer, Role
@@ -535,8 +535,8 @@ def _probe(path: Path, config: Config, which: str) -> int:
         return 0
     probed = []
     for option in found:
-        command = [sys.executable, "-m", "janusd.main", "--config", str(path), "--probe-accelerators",
-                   f"{option.name}:{option.threads}"]  # fmt: skip
+        alone = f"{option.name}:{option.threads}"
+        command = programs.command("janusd.main", "--config", str(path), "--probe-accelerators", alone)
         try:
             ended = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)  # noqa: S603 - this very program
             said = ended.stdout.strip().splitlines()

@@ -19,13 +19,13 @@ import pwd
 import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from janusd import programs
 from janusd.errors import LatchError
 from janusd_hw import boards
 from janusd_hw.boards import Board
@@ -318,8 +318,8 @@ def _relay_alone(settings: latch_settings.Settings, door: str, hold_s: float, st
 def _latchd(root: Path) -> list[str]:
     folder = root / "dev/gpiochip0"
     if folder.is_dir():
-        return [sys.executable, "-m", "janusd_hw.fake_gpiod", str(folder), "falls", "janus-latchd"]
-    return [sys.executable, "-m", "janusd_hw.latchd.main"]
+        return programs.command("janusd_hw.fake_gpiod", str(folder), "falls", "janus-latchd")
+    return programs.command("janusd_hw.latchd.main")
 
 
 def _end_with(parent: int) -> Callable[[], None]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from janusd import programs
 from janusd.errors import InstallerError, JanusError
 
 _REMEDY = "try it by hand: janusd --discover"
@@ -175,8 +175,8 @@ class Process:
     def ask(self, request: dict[str, object]) -> dict[str, Any]:
         """Ask once. Raises InstallerError when nobody answers."""
         if self._child is None:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "janusd.main", "--discover", "serve"],
+            self._child = subprocess.Popen(  # noqa: S603 - our own program
+                programs.command("janusd.main", "--discover", "serve"),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                 start_new_session=True,  # Ctrl-C is for us: a pulse that runs is to end as it was bounded
             )  # fmt: skip

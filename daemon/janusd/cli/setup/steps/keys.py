@@ -7,9 +7,9 @@ import pwd
 import secrets
 import shutil
 import subprocess
-import sys
 from typing import Any
 
+from janusd import programs
 from janusd.cli.setup import memory
 from janusd.cli.setup.answers import KeysAnswer
 from janusd.cli.setup.memory import Action
@@ -182,7 +182,7 @@ def _make_credential(desk: Desk, key: Key) -> None:
 
 def _prepare(desk: Desk, key: Key) -> None:
     """Run `janusd --prepare` as the user who will own the vault. Raises InstallerError with what it said."""
-    command = [sys.executable, "-m", "janusd.main", "--config", str(desk.place.janus), "--prepare"]
+    command = programs.command("janusd.main", "--config", str(desk.place.janus), "--prepare")
     user: dict[str, Any] = {}
     if desk.place.is_device and desk.systemd.program:
         loads = ["LoadCredentialEncrypted=janus-key"] if key.source == "credential" else []
