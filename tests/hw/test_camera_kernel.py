@@ -1,7 +1,7 @@
 """A real V4L2 camera, as the kernel makes it: vivid, in a kernel of its own (User Mode Linux).
 
-It needs a kernel and its modules in the folder $JANUS_RIG or ../shared/rig; without them it is skipped. The
-kernel sees this machine's files read-only. Not proven: USB, MJPEG, a sensor's own way to fail.
+It needs a kernel and its modules in the folder $JANUS_RIG, or those of `make rig-kernel`; without them it is
+skipped. The kernel sees this machine's files read-only. Not proven: USB, MJPEG, a sensor's own way to fail.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RIG = Path(os.environ.get("JANUS_RIG", ROOT.parent / "shared" / "rig"))
+RIG = Path(os.environ.get("JANUS_RIG", ROOT / "build" / "rig" / "kernel"))
 KERNEL, MODULES = RIG / "linux.uml.xz", RIG / "uml-modules-6.12.107.tar.xz"
 _BUFFERS = ("common", "v4l2", "memops", "vmalloc", "dma-contig")
 NEEDED = (*(f"videobuf2-{part}" for part in _BUFFERS), "font", "v4l2-tpg", "vivid")
