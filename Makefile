@@ -1,6 +1,7 @@
 # janusd: everything a developer types. `make` alone lists it.
 
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DELETE_ON_ERROR:
 
 # The newest Python from 3.11 on that can make virtual environments; PYTHON=... chooses another.
