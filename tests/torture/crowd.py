@@ -80,10 +80,15 @@ class _Crowd:
 
 def enrolments(times: int, seed: int, folder: Path, tick: Tick) -> list[Row]:
     """So many wizards at once, at most `PEOPLE`."""
-    row, door = Row("enrolments at the same moment"), Door(folder / "door", counts_steps=False)
+    with Door(folder / "door", counts_steps=False) as door:
+        return [_enrolments(times, seed, door, tick)]
+
+
+def _enrolments(times: int, seed: int, door: Door, tick: Tick) -> Row:
+    row = Row("enrolments at the same moment")
     if not door.start():
         row.harm["does not start"] += 1
-        return [row]
+        return row
     crowd = _Crowd(door, row, tick, seed)
     wizards = [threading.Thread(target=crowd.wizard, args=(person,)) for person in range(min(times, PEOPLE))]
     for thread in wizards:
@@ -93,7 +98,7 @@ def enrolments(times: int, seed: int, folder: Path, tick: Tick) -> list[Row]:
     door.end(signal.SIGTERM)
     _look(door, crowd.enrolled, row)
     row.harm = +row.harm
-    return [row]
+    return row
 
 
 def _look(door: Door, wanted: set[str], row: Row) -> None:

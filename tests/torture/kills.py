@@ -59,10 +59,15 @@ class _Owner:
 
 def daemon(times: int, seed: int, folder: Path, tick: Tick) -> list[Row]:
     """Killed at every step, spread over `times` runs; each next start is a look at what is left."""
-    row, door, owner = Row("daemon killed within an enrolment"), Door(folder / "door"), _Owner()
+    with Door(folder / "door") as door:
+        return [_daemon(times, door, tick)]
+
+
+def _daemon(times: int, door: Door, tick: Tick) -> Row:
+    row, owner = Row("daemon killed within an enrolment"), _Owner()
     if not door.start():
         row.harm["does not start"] += 1
-        return [row]
+        return row
     owner.enrol_and_forget(door)
     door.count_anew()
     owner.enrol_and_forget(door)
@@ -71,7 +76,6 @@ def daemon(times: int, seed: int, folder: Path, tick: Tick) -> list[Row]:
     for run in range(times + 1):
         if not door.start():
             row.harm["does not start"] += 1
-            door.end()
             break
         owner.look(door, row)
         if run == times:
@@ -82,20 +86,22 @@ def daemon(times: int, seed: int, folder: Path, tick: Tick) -> list[Row]:
         row.went["killed on the way" if door.end() else "killed after it"] += 1
         row.times += 1
         tick()
-    else:
-        door.end()
     row.harm = +row.harm
     row.note = f"an enrolment and a forgetting are {steps} steps"
-    return [row]
+    return row
 
 
 def wizard(times: int, seed: int, folder: Path, tick: Tick) -> list[Row]:
     """The connection ends after any byte of an enrolment."""
+    with Door(folder / "door", counts_steps=False) as door:
+        return [_wizard(times, seed, door, tick)]
+
+
+def _wizard(times: int, seed: int, door: Door, tick: Tick) -> Row:
     row, chance = Row("wizard cut off within an enrolment"), random.Random(seed)
-    door = Door(folder / "door", counts_steps=False)
     if not door.start():
         row.harm["does not start"] += 1
-        return [row]
+        return row
     told: set[str] = set()
     for run in range(times):
         name = f"w{run}"
@@ -112,9 +118,8 @@ def wizard(times: int, seed: int, folder: Path, tick: Tick) -> list[Row]:
                 remote.forget(known)
         row.times += 1
         tick()
-    door.end()
     row.harm = +row.harm
-    return [row]
+    return row
 
 
 def _cut_off(door: Door, name: str, person: int, part: float) -> bool:

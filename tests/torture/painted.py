@@ -19,6 +19,7 @@ from ctypes import c_long
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from unittest import mock
 
@@ -103,7 +104,7 @@ def who(embedding: np.ndarray) -> int:
 
 
 class Door:
-    """One daemon after the other over the same state."""
+    """One daemon after the other over the same state; as a context, none is left at its end."""
 
     def __init__(self, folder: Path, *, counts_steps: bool = True) -> None:
         self.folder = folder
@@ -116,13 +117,22 @@ class Door:
         self._process: BaseProcess | None = None
         self._left: Synchronized[int] | None = None
 
+    def __enter__(self) -> Door:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self.end()
+
     def start(self) -> bool:
         """Start a daemon; whether it answers."""
         processes = multiprocessing.get_context("forkserver")
         processes.set_forkserver_preload(["pytest", "janusd.main", "torture.painted"])
         self._left = processes.Value(c_long, _NEVER)
         self._process = processes.Process(
-            target=_serve, args=(str(self.config), self._left, self._counts_steps)
+            target=_serve, args=(str(self.config), self._left, self._counts_steps), daemon=True
         )
         self._process.start()
         end_s = time.monotonic() + 60
