@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from janusd import doctor, selftest
+from janusd import selftest
 from janusd.selftest import Check, Report, refused, works
+from janusd.service import doctor
 
 
 def fail(number: int) -> None:

@@ -28,11 +28,11 @@ from janusd.door import Finding
 from janusd.errors import Alarm, CameraError, ConfigError, InstallerError, JanusError, KeyUnavailable
 from janusd.hardening import harden
 from janusd.journal import Journal, is_begun
-from janusd.ledger import Ledger
+from janusd.journal.ledger import Ledger
+from janusd.journal.snapshots import Snapshots
 from janusd.pipeline import Pipeline
 from janusd.ports import Binding, Camera, Latch
-from janusd.service import DoorService
-from janusd.snapshots import Snapshots
+from janusd.service.door_service import DoorService
 from janusd.vault.anchor import FileAnchor
 from janusd.vault.keeper import Keeper, Place
 from janusd.vault.keys import (

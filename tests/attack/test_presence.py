@@ -17,7 +17,7 @@ from janusd.core.policy import Policy, State
 from janusd.core.reason import Reason
 from janusd.core.types import Box, Evidence, Face, Frame, Image, Presentation, Quality
 from janusd.pipeline import Pipeline, Probe
-from janusd.presence import Presence, Settings
+from janusd.service.presence import Presence, Settings
 from janusd_hw.fakes import SPEC, PaintedDetector, PaintedEncoder, paint
 
 HEAD = np.array([[-31.5, -32, 28], [31.5, -32, 28], [0, 0, 0], [-25, 30, 22], [25, 30, 22]], float)

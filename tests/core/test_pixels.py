@@ -13,7 +13,7 @@ from janusd.core.pose import head_pose
 from janusd.core.quality import Floors
 from janusd.core.reason import Reason
 from janusd.core.types import Box, Face, Frame, Points
-from janusd.gate import IdleGate
+from janusd.service.gate import IdleGate
 
 
 def turned(scale: float, angle_deg: float, dx: float, dy: float) -> Points:

@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 import torch
 
 from janusd.core import detect
-from janusd_export import edgetpu, graph
+from janusd_export.compiling import edgetpu, graph
 from janusd_export.detector import losses, recipe, train
 from janusd_export.detector.library import Part, open_library, write
 from janusd_export.detector.model import DetectorNet, DetectorSize, RefinerNet, RefinerSize, count, fold

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from janusd.pipeline import Pipeline
-from janusd_export import attack_eval
 from janusd_export.attacks import answers, heads
 from janusd_export.errors import ExportError
+from janusd_export.evaluation import attack_eval
 from janusd_export.main import main
 from janusd_export.verbs.attack_eval import _lines
 from janusd_hw.fakes import SPEC, PaintedDetector, PaintedEncoder, paint

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from janusd.core.align import TEMPLATE
-from janusd_export.augment import Augment, AugmentRecipe, plain_crop, stored_template
+from janusd_export.faces.layout import stored_template
+from janusd_export.training.augment import Augment, AugmentRecipe, plain_crop
 
 STILL = AugmentRecipe(
     detector_mix=0, landmark_px=0, scale=0, shift_px=0, rotation_deg=0, low_resolution=0,

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from janusd.core.manifest import operating_point
-from janusd_export.calibrate import (
+from janusd_export.errors import ExportError
+from janusd_export.evaluation.calibrate import (
     ASKED,
     HeldOut,
     calibrate,
@@ -15,7 +16,6 @@ from janusd_export.calibrate import (
     tail_threshold,
     threshold_intervals,
 )
-from janusd_export.errors import ExportError
 
 
 def unit(x):

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from janusd.demo.album import FACES
 from janusd.pipeline import Pipeline
-from janusd_export import cluster
-from janusd_export.cluster import FaceInPhoto, linkage, parse_names
-from janusd_export.contact_sheet import write_sheet
 from janusd_export.errors import ExportError
+from janusd_export.faces import cluster
+from janusd_export.faces.cluster import FaceInPhoto, linkage, parse_names
+from janusd_export.faces.contact_sheet import write_sheet
 from janusd_export.main import main
 from janusd_hw.fakes import SPEC, PaintedDetector, PaintedEncoder, paint
 from support.fake_door import FakeDoor
@@ -199,7 +199,7 @@ def test_agreement_counts_pairs() -> None:
 
 @pytest.fixture
 def sorts_painted_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("janusd_export.device.open_pipeline", lambda directory: painted())
+    monkeypatch.setattr("janusd_export.faces.device.open_pipeline", lambda directory: painted())
 
 
 @pytest.mark.usefixtures("sorts_painted_faces")

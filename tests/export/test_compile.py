@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from janusd_export import edgetpu, graph, layers
+from janusd_export.compiling import edgetpu, graph, layers
 from janusd_export.errors import ExportError
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -126,7 +126,7 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def test_rounding_in_torch_predicts_what_the_int8_file_gives() -> None:
     import torch
 
-    from janusd_export import aware, quantize
+    from janusd_export.compiling import aware, quantize
     from janusd_hw.litert import LiteRtNetwork
 
     torch.set_num_threads(1)
@@ -149,7 +149,7 @@ def test_rounding_in_torch_predicts_what_the_int8_file_gives() -> None:
 def test_aware_steps_bring_int8_closer_to_float_and_keep_the_architecture() -> None:
     import torch
 
-    from janusd_export import aware, quantize
+    from janusd_export.compiling import aware, quantize
 
     torch.set_num_threads(1)
     made = maker()
@@ -190,7 +190,7 @@ def test_model_onnx_gives_what_torch_gives(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     import torch
 
-    from janusd_export import onnx_file
+    from janusd_export.compiling import onnx_file
 
     torch.set_num_threads(1)
     made = maker()
@@ -211,7 +211,7 @@ def test_model_onnx_gives_what_torch_gives(tmp_path: Path) -> None:
 @needs_torch
 def test_the_gate_counts_what_int8_costs_and_refuses_too_much() -> None:
     pytest.importorskip("pytorch_metric_learning")  # compile shares its imports with training
-    from janusd_export import compile as compiling
+    from janusd_export.compiling import compile as compiling
 
     rng = np.random.default_rng(0)
     person = np.repeat(np.arange(60), 4).astype(np.int32)

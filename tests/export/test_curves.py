@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from janusd_export import curves
-from janusd_export.curves import Ranked
+from janusd_export.evaluation import curves
+from janusd_export.evaluation.curves import Ranked
 
 integers = st.lists(st.integers(-40, 40), min_size=1, max_size=15)
 

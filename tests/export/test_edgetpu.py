@@ -13,7 +13,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from janusd import models
-from janusd_export import edgetpu, graph
+from janusd_export.compiling import edgetpu, graph
 from janusd_export.errors import ExportError
 from janusd_export.main import main
 

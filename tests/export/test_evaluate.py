@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from janusd import demo, models
-from janusd_export import device, evaluate, findings, peers
-from janusd_export.changes import Kind, Step
 from janusd_export.errors import ExportError
-from janusd_export.evaluate import Wanted
+from janusd_export.evaluation import evaluate, findings, peers
+from janusd_export.evaluation.changes import Kind, Step
+from janusd_export.evaluation.evaluate import Wanted
+from janusd_export.faces import device
+from janusd_export.faces.photos import open_photos
 from janusd_export.main import main
-from janusd_export.photos import open_photos
 
 FACES = Path(demo.__file__).parent / "faces"
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janusd_export.errors import ExportError
-from janusd_export.growing import GrowingArray
+from janusd_export.faces.growing import GrowingArray
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=8))

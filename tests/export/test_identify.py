@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from janusd import models
 from janusd.core.manifest import Calibration, Encoder, Manifest, Tail, TensorSpec, Threshold
-from janusd_export import evaluate, identify
-from janusd_export.device import Embedded
+from janusd_export.compiling.release import write_manifest
 from janusd_export.errors import ExportError
-from janusd_export.photos import Photo
-from janusd_export.release import write_manifest
+from janusd_export.evaluation import evaluate, identify
+from janusd_export.faces.device import Embedded
+from janusd_export.faces.photos import Photo
 
 UNCALIBRATED = Calibration("not yet", 0, 0, (), Tail(0.0, 1.0, 0.0, 1.0))
 

@@ -16,12 +16,12 @@ import pytest
 
 from janusd.core.align import TEMPLATE, align
 from janusd.core.types import Box, Face
-from janusd_export.cache import open_labels
 from janusd_export.errors import ExportError
-from janusd_export.intake import run_import
+from janusd_export.faces.cache import open_labels
+from janusd_export.faces.intake import run_import
+from janusd_export.faces.sources import Kind, recognise
+from janusd_export.faces.stored import Finders, Refused, Wanted, obvious_face
 from janusd_export.main import main
-from janusd_export.sources import Kind, recognise
-from janusd_export.stored import Finders, Refused, Wanted, obvious_face
 from support.nobody import as_webp, make_tree, portrait, portraits, write_tar
 
 ARRAYS = ("faces.npy", "landmarks.npy")
@@ -254,8 +254,8 @@ def test_a_killed_import_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
     album = make_tree(tmp_path / "album", {"ada": 12, "ben": 12, "stranger-01": 4})
     cache, calm = tmp_path / "cache", tmp_path / "calm"
     code = (
-        "import sys; from pathlib import Path; from janusd_export.intake import run_import\n"
-        "from janusd_export.sources import recognise; from janusd_export.stored import Wanted\n"
+        "import sys; from pathlib import Path; from janusd_export.faces.intake import run_import\n"
+        "from janusd_export.faces.sources import recognise; from janusd_export.faces.stored import Wanted\n"
         "run_import([recognise(sys.argv[1])], Path(sys.argv[2]), Wanted(), cut=(2, 2))"
     )
     child = subprocess.Popen([sys.executable, "-c", code, album, cache])

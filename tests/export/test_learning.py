@@ -8,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from janusd_export.losses import embedding_loss, relational_loss, similarity_loss  # noqa: E402
-from janusd_export.objectives import Asked, Objective  # noqa: E402
-from janusd_export.optimizer import orthogonal  # noqa: E402
-from janusd_export.recipe import Losses  # noqa: E402
-from janusd_export.student import Student, StudentSize, count_macs, fold  # noqa: E402
+from janusd_export.training.losses import embedding_loss, relational_loss, similarity_loss  # noqa: E402
+from janusd_export.training.objectives import Asked, Objective  # noqa: E402
+from janusd_export.training.optimizer import orthogonal  # noqa: E402
+from janusd_export.training.recipe import Losses  # noqa: E402
+from janusd_export.training.student import Student, StudentSize, count_macs, fold  # noqa: E402
 
 SMALL = StudentSize(stem=4, widths=(8, 8, 8), blocks=(1, 1, 0), mix=16, embedding=12)
 
@@ -89,7 +89,7 @@ def test_the_compiled_file_is_int8_throughout_and_agrees_with_float(tmp_path):
     pytest.importorskip("ai_edge_quantizer")
     import warnings
 
-    from janusd_export import quantize
+    from janusd_export.compiling import quantize
     from janusd_hw.litert import LiteRtNetwork
 
     folded = fold(settled_student())

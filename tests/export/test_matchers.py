@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from janusd_export import atlas, matchers, subgroups
-from janusd_export.device import Embedded
 from janusd_export.errors import ExportError
-from janusd_export.matchers import Bench
-from janusd_export.photos import Photo
+from janusd_export.evaluation import atlas, matchers, subgroups
+from janusd_export.evaluation.matchers import Bench
+from janusd_export.faces.device import Embedded
+from janusd_export.faces.photos import Photo
 
 
 def rows(*vectors):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from janusd_export import mixtures as mixing
-from janusd_export.augment import stored_template
-from janusd_export.cache import Faces
 from janusd_export.errors import ExportError
-from janusd_export.mixtures import Mixtures, ask_about_mixtures, opinions_of_mixtures
-from janusd_export.teachers import ARCFACE, RETAIL
+from janusd_export.faces import mixtures as mixing
+from janusd_export.faces.cache import Faces
+from janusd_export.faces.layout import stored_template
+from janusd_export.faces.mixtures import Mixtures, ask_about_mixtures, opinions_of_mixtures
+from janusd_export.faces.teachers import ARCFACE, RETAIL
 
 MARGIN = 16
 SIDE = 144

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from janusd_export.errors import ExportError
-from janusd_export.main import main
-from janusd_export.pairs import (
+from janusd_export.faces.pairs import (
     Hardness,
     all_pairs,
     balanced_batches,
@@ -19,6 +18,7 @@ from janusd_export.pairs import (
     mined_triplets,
     sampled_pairs,
 )
+from janusd_export.main import main
 
 labels = st.lists(st.integers(-1, 5), min_size=2, max_size=24).map(lambda p: np.array(p, np.int32))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from janusd_export.errors import ExportError
-from janusd_export.photos import decode, open_photos
+from janusd_export.faces.photos import decode, open_photos
 
 
 def picture(value=128, side=20):

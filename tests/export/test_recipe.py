@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 import janusd_export
-from janusd_export import recipe
 from janusd_export.errors import ExportError
 from janusd_export.main import main
+from janusd_export.training import recipe
 
 FOLDER = Path(janusd_export.__file__).parent / "recipes"
 RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem != "detector")

@@ -13,11 +13,11 @@ from janusd import models
 from janusd.bundle import check
 from janusd.bundle.keys import TrustedKey, read_public_key
 from janusd.cli.main import main as janusctl
-from janusd_export import release as writing
-from janusd_export.bundle import release
+from janusd_export.compiling import release as writing
+from janusd_export.compiling.bundle import release
+from janusd_export.compiling.signing import load_key, make_key
 from janusd_export.errors import ExportError
 from janusd_export.main import main
-from janusd_export.signing import load_key, make_key
 
 
 @pytest.fixture

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from janusd.core.manifest import Calibration, Encoder, Manifest, Tail, TensorSpec, Threshold
-from janusd_export import curves, findings, layers, material, plots, report, runs
-from janusd_export.curves import Ranked
+from janusd_export.compiling import layers
+from janusd_export.compiling.release import write_manifest
 from janusd_export.errors import ExportError
+from janusd_export.evaluation import curves, findings
+from janusd_export.evaluation.curves import Ranked
 from janusd_export.metrics import rate
-from janusd_export.release import write_manifest
+from janusd_export.reporting import material, plots, report
+from janusd_export.training import runs
 
 TITLES = (
     "Scores", "Errors at every threshold", "What the thresholds promise", "Confusion at the chosen threshold",

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from janusd_export import changes, robustness
-from janusd_export.changes import CURVES, Step
-from janusd_export.device import Embedded
-from janusd_export.photos import Photo
+from janusd_export.evaluation import changes, robustness
+from janusd_export.evaluation.changes import CURVES, Step
+from janusd_export.faces.device import Embedded
+from janusd_export.faces.photos import Photo
 
 POINTS = np.array([[50, 60], [90, 60], [70, 80], [54, 102], [86, 102]], np.float32)
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from janusd_export.cache import Labels, open_labels
-from janusd_export.intake import run_import
+from janusd_export.faces.cache import Labels, open_labels
+from janusd_export.faces.intake import run_import
+from janusd_export.faces.nearness import nearest, pairs_above
+from janusd_export.faces.screen import Alike, Why, duplicates, hashes, joined, shared
+from janusd_export.faces.sources import recognise
+from janusd_export.faces.stored import Wanted
 from janusd_export.main import main
-from janusd_export.nearness import nearest, pairs_above
-from janusd_export.screen import Alike, Why, duplicates, hashes, joined, shared
-from janusd_export.sources import recognise
-from janusd_export.stored import Wanted
 from support.nobody import as_webp, make_tree, portrait, portraits
 
 ALIKE = Alike(picture=0.9, person=0.6)
@@ -39,7 +39,7 @@ def test_blocks_find_what_the_whole_matrix_shows(count, others, dimensions, seed
     rng = np.random.default_rng(seed)
     a, b = (units(rng.standard_normal((n, dimensions)).astype(np.float32)) for n in (count, others))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("janusd_export.nearness._BLOCK", 16)
+        patch.setattr("janusd_export.faces.nearness._BLOCK", 16)
         found = {
             (i, j) for f, s, _ in pairs_above(a, 0.3) for i, j in zip(f.tolist(), s.tolist(), strict=True)
         }

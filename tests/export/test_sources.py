@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janusd_export.errors import ExportError
-from janusd_export.sources import Kind, Refusal, recognise
+from janusd_export.faces.sources import Kind, Refusal, recognise
 from support.nobody import as_webp, make_tree, portrait, write_tar
 
 FACE = as_webp(portrait()[:144, :144])

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from janusd_export.errors import ExportError
-from janusd_export.intake import run_import
+from janusd_export.faces.intake import run_import
+from janusd_export.faces.sources import Kind, recognise
+from janusd_export.faces.stored import Finders, Wanted
+from janusd_export.faces.synthetic import Plan, random_pose, synthesize
 from janusd_export.main import main
-from janusd_export.sources import Kind, recognise
-from janusd_export.stored import Finders, Wanted
-from janusd_export.synthetic import Plan, random_pose, synthesize
 from support.nobody import RESIDENTS, portrait
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from janusd_export.targets import fit_fusion, towards_person, unit
+from janusd_export.faces.targets import fit_fusion, towards_person, unit
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from janusd_export import teach
-from janusd_export.cache import open_faces, open_labels, split_people
 from janusd_export.errors import ExportError
-from janusd_export.growing import GrowingArray
+from janusd_export.faces import teach
+from janusd_export.faces.cache import open_faces, open_labels, split_people
+from janusd_export.faces.growing import GrowingArray
+from janusd_export.faces.teachers import ALL, ARCFACE, RETAIL, choose
 from janusd_export.main import main
-from janusd_export.teachers import ALL, ARCFACE, RETAIL, choose
 
 
 class Dull:

@@ -19,15 +19,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from janusd_export import recipe as recipes  # noqa: E402
-from janusd_export import train as training  # noqa: E402
-from janusd_export.augment import stored_template  # noqa: E402
-from janusd_export.cache import open_faces, split_people  # noqa: E402
-from janusd_export.checkpoint import load_average  # noqa: E402
 from janusd_export.errors import ExportError  # noqa: E402
-from janusd_export.mixtures import Mixtures  # noqa: E402
-from janusd_export.teachers import ALL  # noqa: E402
-from janusd_export.train import train  # noqa: E402
+from janusd_export.faces.cache import open_faces, split_people  # noqa: E402
+from janusd_export.faces.layout import stored_template  # noqa: E402
+from janusd_export.faces.mixtures import Mixtures  # noqa: E402
+from janusd_export.faces.teachers import ALL  # noqa: E402
+from janusd_export.training import recipe as recipes  # noqa: E402
+from janusd_export.training import train as training  # noqa: E402
+from janusd_export.training.checkpoint import load_average  # noqa: E402
+from janusd_export.training.train import train  # noqa: E402
 
 PEOPLE, EACH, SIDE = 12, 4, 144
 

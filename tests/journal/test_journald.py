@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janusd import journald
 from janusd.core.reason import Reason
+from janusd.journal import journald
 
 CODES = Path(__file__).parents[2] / "docs" / "codes.md"
 

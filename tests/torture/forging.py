@@ -13,9 +13,8 @@ import re
 import struct
 from pathlib import Path
 
-from janusd import journald
 from janusd.escape import escape
-from janusd.journal import LONGEST_TEXT, Journal, line
+from janusd.journal import LONGEST_TEXT, Journal, journald, line
 from torture.kit import new_key
 from torture.row import Row, Tick
 

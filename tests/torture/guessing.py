@@ -24,7 +24,7 @@ from janusd.core.policy import Policy, State
 from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
 from janusd.core.types import Candidate, Evidence
-from janusd.ledger import Ledger
+from janusd.journal.ledger import Ledger
 from torture.kit import new_key
 from torture.row import Row, Tick
 

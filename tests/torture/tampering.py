@@ -23,7 +23,7 @@ from janusd.config import Config
 from janusd.core.limiter import Tally
 from janusd.errors import JanusError
 from janusd.journal import Journal
-from janusd.ledger import Ledger
+from janusd.journal.ledger import Ledger
 from janusd.vault.format import Record
 from janusd.vault.keys import CredentialKey
 from janusd.vault.parcel import Identity, pack, unpack

@@ -10,8 +10,8 @@ import pytest
 from test_vault_keeper import made_in
 from vault_kit import DEVICE, MODEL
 
-from janusd.caretaking import VaultCaretaker
 from janusd.cli.main import main
+from janusd.service.caretaking import VaultCaretaker
 from janusd.vault import parcel as parcels
 from janusd.vault.keeper import Keeper
 from janusd.vault.parcel import Identity

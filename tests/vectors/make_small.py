@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from janusd_export import quantize
-from janusd_export.student import Student, StudentSize, fold
+from janusd_export.compiling import quantize
+from janusd_export.training.student import Student, StudentSize, fold
 
 HERE = Path(__file__).parent
 

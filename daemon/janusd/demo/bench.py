@@ -26,8 +26,8 @@ from janusd.core.policy import Policy, State, decide
 from janusd.core.types import Frame
 from janusd.demo.album import album
 from janusd.demo.scene import Stance, compose
-from janusd.gate import IdleGate
 from janusd.pipeline import Pipeline
+from janusd.service.gate import IdleGate
 
 _GALLERY = 20
 _WARM_UP = 5

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from janusd.core import detect
 from janusd.core.manifest import Detector, Refiner, TensorSpec
-from janusd_export import release
+from janusd_export.compiling import release
 from janusd_export.detector import int8
 from janusd_export.detector.library import Kind, Library, Part
 from janusd_export.detector.model import count, fold

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from janusd_export import graph, quantize
+from janusd_export.compiling import graph, quantize
 from janusd_export.errors import ExportError
 
 if TYPE_CHECKING:

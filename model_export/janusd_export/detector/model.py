@@ -31,7 +31,7 @@ import torch.nn.functional as F  # noqa: N812  # the name every torch reader exp
 from torch import Tensor, nn
 
 from janusd.core.detect import CHANNELS, REFINER_OUTPUTS
-from janusd_export.student import FoldedUnit, Gather, Residual, Unit
+from janusd_export.training.student import FoldedUnit, Gather, Residual, Unit
 
 
 @dataclass(frozen=True, slots=True)

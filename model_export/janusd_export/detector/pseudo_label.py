@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from janusd.core.types import Image, Points
 from janusd_export.detector.library import Kind, Labelled, Part, part_of
 from janusd_export.errors import ExportError
-from janusd_export.photos import decode
-from janusd_export.sources import Item, recognise
-from janusd_export.stored import read_item
+from janusd_export.faces.photos import decode
+from janusd_export.faces.sources import Item, recognise
+from janusd_export.faces.stored import read_item
 
 LEAST_SCORE = 0.7  # of every view; a clean face has 0.9
 SECOND_SCORE = 0.6  # another face in the picture that is this likely leaves it out

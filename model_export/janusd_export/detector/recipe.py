@@ -9,7 +9,7 @@ import msgspec
 
 from janusd_export.detector.model import DetectorSize, RefinerSize
 from janusd_export.errors import ExportError
-from janusd_export.recipe import Schedule
+from janusd_export.training.recipe import Schedule
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

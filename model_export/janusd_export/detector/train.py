@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from janusd.core import detect
-from janusd_export import checkpoint as checkpoints
-from janusd_export.crew import Crew, Stop, agree, half_precision
 from janusd_export.detector.losses import Cells, Terms, asked_of, detector_loss, refiner_loss
 from janusd_export.detector.model import DetectorNet, RefinerNet, count
 from janusd_export.detector.recipe import Recipe, Run
 from janusd_export.detector.scene_cache import Scenes, open_scenes
 from janusd_export.errors import ExportError
-from janusd_export.optimizer import Optimizer
-from janusd_export.run_log import RunLog
+from janusd_export.training import checkpoint as checkpoints
+from janusd_export.training.crew import Crew, Stop, agree, half_precision
+from janusd_export.training.optimizer import Optimizer
+from janusd_export.training.run_log import RunLog
 
 NETWORKS = ("refiner", "detector")
 _MIRRORED = [1, 0, 2, 4, 3]

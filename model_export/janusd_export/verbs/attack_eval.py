@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from janusd.pipeline import Pipeline
-    from janusd_export.attack_eval import Progress, Row
+    from janusd_export.evaluation.attack_eval import Progress, Row
 
 WHAT = "measure attack detection: on recorded clips, or on simulated attacks"
 MORE = (
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     from janusd import models
     from janusd.config import ModelSection
     from janusd.main import open_pipeline
-    from janusd_export import attack_eval
+    from janusd_export.evaluation import attack_eval
 
     if options.simulated == (options.folder is not None):
         raise ExportError("give a folder of clips, or --simulated", "see janus-export attack-eval --help")
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _rows(options: argparse.Namespace, pipeline: Pipeline, show: Progress) -> Iterator[Row]:
-    from janusd_export import attack_eval
+    from janusd_export.evaluation import attack_eval
 
     if not options.simulated:
         yield from attack_eval.clips(options.folder, pipeline, options.fps, show)

@@ -30,10 +30,11 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     import msgspec
 
-    from janusd_export import findings, recipe
-    from janusd_export.calibrate import calibrate, check_tail, compare, embed_held_out
-    from janusd_export.device import open_pipeline
-    from janusd_export.release import write_manifest
+    from janusd_export.compiling.release import write_manifest
+    from janusd_export.evaluation import findings
+    from janusd_export.evaluation.calibrate import calibrate, check_tail, compare, embed_held_out
+    from janusd_export.faces.device import open_pipeline
+    from janusd_export.training import recipe
 
     chosen = recipe.load(options.recipe)
     with bars() as show:

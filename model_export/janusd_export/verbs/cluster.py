@@ -15,7 +15,7 @@ from janusd import models
 from janusd_export.terminal import bars
 
 if TYPE_CHECKING:
-    from janusd_export.cluster import Collection
+    from janusd_export.faces.cluster import Collection
 
 WHAT = "sort a photo folder into stacks of the same person, and enrol from them"
 MORE = (
@@ -52,10 +52,10 @@ def run(options: argparse.Namespace) -> None:
 
     import msgspec
 
-    from janusd_export.cluster import agreement, name_stack, parse_names, sort_photos
-    from janusd_export.contact_sheet import write_sheet
-    from janusd_export.device import open_pipeline
     from janusd_export.errors import ExportError
+    from janusd_export.faces.cluster import agreement, name_stack, parse_names, sort_photos
+    from janusd_export.faces.contact_sheet import write_sheet
+    from janusd_export.faces.device import open_pipeline
 
     if not 0.0 < options.fmr < 1.0:
         raise ExportError(f"--fmr {options.fmr:g}: give a rate between 0 and 1")
@@ -89,8 +89,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _ask(options: argparse.Namespace, found: Collection) -> Collection:
-    from janusd_export.cluster import name_stack
     from janusd_export.errors import ExportError
+    from janusd_export.faces.cluster import name_stack
 
     if not sys.stdin.isatty():
         raise ExportError("there is nobody here to ask: give --name STACK=NAME")

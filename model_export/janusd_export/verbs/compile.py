@@ -43,8 +43,9 @@ def run(options: argparse.Namespace) -> None:
 
     import msgspec
 
-    from janusd_export import layers, recipe
-    from janusd_export.compile import compile_run
+    from janusd_export.compiling import layers
+    from janusd_export.compiling.compile import compile_run
+    from janusd_export.training import recipe
 
     with bars() as show:
         made = compile_run(

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from janusd import models
-    from janusd_export import edgetpu, graph
+    from janusd_export.compiling import edgetpu, graph
     from janusd_export.errors import ExportError
 
     path: Path = options.model

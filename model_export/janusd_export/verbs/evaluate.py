@@ -15,8 +15,8 @@ from janusd_export.errors import ExportError
 from janusd_export.terminal import bars, measuring, plain
 
 if TYPE_CHECKING:
-    from janusd_export.device import OtherEncoder
-    from janusd_export.findings import Evaluation, OperatingPoint
+    from janusd_export.evaluation.findings import Evaluation, OperatingPoint
+    from janusd_export.faces.device import OtherEncoder
     from janusd_export.metrics import Rate
 
 WHAT = "measure an encoder on photographs, from raw image to score"
@@ -72,8 +72,8 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     import msgspec
 
-    from janusd_export import findings
-    from janusd_export.evaluate import Wanted, evaluate
+    from janusd_export.evaluation import findings
+    from janusd_export.evaluation.evaluate import Wanted, evaluate
 
     if not 0.0 < options.fmr < 1.0:
         raise ExportError(f"--fmr is {options.fmr:g}, must lie between 0 and 1")
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
 
 def others(options: argparse.Namespace) -> list[OtherEncoder]:
     """The encoders that are asked for. Raises ExportError where one is asked for wrongly."""
-    from janusd_export import peers
+    from janusd_export.evaluation import peers
 
     mirrored = models.load(options.models).manifest.encoder.mirrored
     found: list[OtherEncoder] = []

@@ -26,8 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from janusd_export.cache import open_faces
-    from janusd_export.hints import make_hints
+    from janusd_export.faces.cache import open_faces
+    from janusd_export.training.hints import make_hints
 
     faces = open_faces(options.cache, options.margin)
     with bars() as show:

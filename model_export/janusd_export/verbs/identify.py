@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     import msgspec
 
-    from janusd_export import identify
+    from janusd_export.evaluation import identify
 
     if options.lfw:
         plan = identify.plan_lfw(options.lfw, options.people, options.probes_count, options.seed)

@@ -14,7 +14,7 @@ from janusd_export.errors import ExportError
 from janusd_export.terminal import bars
 
 if TYPE_CHECKING:
-    from janusd_export.intake import Summary
+    from janusd_export.faces.intake import Summary
 
 WHAT = "find, align and measure the faces of photographs, and keep them in a cache"
 MORE = (
@@ -51,9 +51,9 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from rich.console import Console
 
-    from janusd_export.intake import run_import
-    from janusd_export.sources import Kind, recognise
-    from janusd_export.stored import Wanted
+    from janusd_export.faces.intake import run_import
+    from janusd_export.faces.sources import Kind, recognise
+    from janusd_export.faces.stored import Wanted
 
     if options.margin < 0 or options.jobs < 1:
         raise ExportError("--margin must be at least 0 and --jobs at least 1")
@@ -82,7 +82,7 @@ def _print(summaries: list[Summary], cache: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from janusd_export.sources import Refusal
+    from janusd_export.faces.sources import Refusal
 
     console = Console(highlight=False)
     table = Table(title=f"in {cache}")

@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from janusd.bundle.keys import TrustedKey, read_public_key
-    from janusd_export.signing import make_key
+    from janusd_export.compiling.signing import make_key
 
     public = make_key(options.key)
     key = TrustedKey(str(public), read_public_key(public))

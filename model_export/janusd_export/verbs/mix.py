@@ -28,11 +28,11 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     import numpy as np
 
-    from janusd_export import recipe
-    from janusd_export.cache import open_faces, split_people
     from janusd_export.errors import ExportError
-    from janusd_export.mixtures import Mixtures, ask_about_mixtures, draw_sheet
-    from janusd_export.teachers import choose
+    from janusd_export.faces.cache import open_faces, split_people
+    from janusd_export.faces.mixtures import Mixtures, ask_about_mixtures, draw_sheet
+    from janusd_export.faces.teachers import choose
+    from janusd_export.training import recipe
 
     wanted = recipe.load(options.recipe)
     if not wanted.mixtures.count:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from janusd_export.errors import ExportError
 
 if TYPE_CHECKING:
-    from janusd_export.pairs import Pairs, People
+    from janusd_export.faces.pairs import Pairs, People
 
 WHAT = "list pairs of faces, or count those there could be"
 MORE = (
@@ -55,8 +55,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from janusd_export.cache import open_labels
-    from janusd_export.pairs import group
+    from janusd_export.faces.cache import open_labels
+    from janusd_export.faces.pairs import group
 
     labels = open_labels(options.cache)
     people = group(labels.person, ~labels.is_dropped)
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _wanted(options: argparse.Namespace, people: People) -> Iterator[Pairs]:
-    from janusd_export import pairs
+    from janusd_export.faces import pairs
 
     if options.all:
         yield from pairs.all_pairs(people)
@@ -104,9 +104,9 @@ def _wanted(options: argparse.Namespace, people: People) -> Iterator[Pairs]:
 def _mined(options: argparse.Namespace, people: People) -> Iterator[Pairs]:
     import numpy as np
 
-    from janusd_export import cache, pairs
-    from janusd_export.targets import unit
-    from janusd_export.teachers import choose
+    from janusd_export.faces import cache, pairs
+    from janusd_export.faces.targets import unit
+    from janusd_export.faces.teachers import choose
 
     rows = len(np.load(options.cache / "faces.npy", mmap_mode="r"))
     known = [t.name for t in choose([options.teacher] if options.teacher else None)]

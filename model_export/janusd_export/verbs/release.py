@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from dataclasses import asdict
 
-    from janusd_export.bundle import release
+    from janusd_export.compiling.bundle import release
 
     made = release(options.models, options.key, options.out)
     if options.json:

@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from janusd_export import material, report
+    from janusd_export.reporting import material, report
 
     if (options.may_show_faces is None) != (options.photos is None):
         raise ExportError("--may-show-faces and --photos go together: a licence, and the faces it is of")

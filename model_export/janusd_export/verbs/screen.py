@@ -54,9 +54,9 @@ def run(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from janusd_export.screen import Why, screen
-    from janusd_export.sources import recognise
-    from janusd_export.teachers import choose
+    from janusd_export.faces.screen import Why, screen
+    from janusd_export.faces.sources import recognise
+    from janusd_export.faces.teachers import choose
 
     with bars() as show:
         found = screen(

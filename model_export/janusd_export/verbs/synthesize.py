@@ -43,8 +43,8 @@ def run(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from janusd_export.sources import Refusal
-    from janusd_export.synthetic import GeneratorDrawer, Plan, synthesize
+    from janusd_export.faces.sources import Refusal
+    from janusd_export.faces.synthetic import GeneratorDrawer, Plan, synthesize
 
     if options.count < 1 or options.views < 1 or options.jobs < 1:
         raise ExportError("--count, --views and --jobs must be at least 1")

@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from janusd_export.teach import teach
-    from janusd_export.teachers import choose
+    from janusd_export.faces.teach import teach
+    from janusd_export.faces.teachers import choose
 
     chosen = choose(options.only, only_permissive=options.permissive)
     with bars() as show:

@@ -24,8 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from janusd_export import recipe
-    from janusd_export.train import train
+    from janusd_export.training import recipe
+    from janusd_export.training.train import train
 
     train(
         recipe.load(options.recipe),

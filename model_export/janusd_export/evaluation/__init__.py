@@ -1,0 +1,1 @@
+"""How good a released encoder is, measured on the path a door takes."""

@@ -1,0 +1,224 @@
+"""How attack detection does: on attacks that are simulated here, or on clips somebody recorded.
+
+`simulated_heads` and `simulated_challenges` try the geometry on simulated landmarks, `simulated_pictures`
+puts frames that were drawn through the whole pipeline, `clips` does the same with recorded ones. A clip's own
+face is enrolled first: every attack is then a perfect likeness, and only attack detection can refuse it.
+Rates are named as in ISO/IEC 30107-3, one a species, with exact bounds (`core.rates`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from janusd.core import parallax, policy, rates
+from janusd.core.attack import Level
+from janusd.core.gallery import Gallery
+from janusd.core.manifest import operating_point
+from janusd.core.parallax import Relief
+from janusd.core.policy import Policy, State
+from janusd.core.reason import Reason
+from janusd.core.types import Frame
+from janusd.errors import CameraError
+from janusd.pipeline import Pipeline
+from janusd.service.presence import Presence, Settings
+from janusd_export.attacks import answers, heads
+from janusd_export.attacks import pictures as drawn
+from janusd_export.errors import ExportError
+from janusd_hw.camera_replay import ReplayCamera
+
+GENUINE: Final = "genuine"
+"""The folder of clips that are no attack."""
+_SAME_PERSON_FMR: Final = 1e-3  # as the door follows a track
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True)
+class Row:
+    """One species: how many presentations, and how many of them each way of asking let pass."""
+
+    part: str
+    species: str
+    is_attack: bool
+    is_held_out: bool = False
+    trials: int = 0
+    passed: dict[str, int] = field(default_factory=dict)
+    """By what the door asks: "live" (called live by turning), "challenge", "opens passive", "opens live"."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """What gave presentations away."""
+
+    def errors(self, asked: str) -> int:
+        """Attacks let pass, or genuine presentations refused."""
+        return self.passed[asked] if self.is_attack else self.trials - self.passed[asked]
+
+    @property
+    def rate_name(self) -> str:
+        """What the error rate is called."""
+        return "APCER" if self.is_attack else "BPCER"
+
+    def figure(self, asked: str) -> dict[str, object]:
+        """The rate with its bounds, for JSON."""
+        low, high = rates.bounds(self.errors(asked), self.trials)
+        return {"rate": self.rate_name, "errors": self.errors(asked), "trials": self.trials,
+                "value": self.errors(asked) / self.trials, "low": low, "high": high}  # fmt: skip
+
+
+def simulated_heads(count: int, seed: int, progress: Progress) -> Iterator[Row]:
+    """Whether landmarks over four seconds are called live: no network, no challenge."""
+    setting = heads.Setting()
+    lists = ((heads.GENUINE, False, False), (heads.DEVELOPMENT, True, False), (heads.HELD_OUT, True, True))
+    for species, is_attack, is_held_out in lists:
+        for name, make in species.items():
+            rng = np.random.default_rng(seed)
+            row = Row("landmarks", name, is_attack, is_held_out, count, {"live": 0})
+            for index in range(count):
+                row.passed["live"] += _is_called_live(make(rng, setting), setting)
+                progress(f"landmarks: {name}", index + 1, count)
+            yield row
+
+
+def simulated_challenges(count: int, seed: int, progress: Progress) -> Iterator[Row]:
+    """Whether actors pass one challenge."""
+    setting = heads.Setting(fps=15.0)
+    lists = (
+        (answers.GENUINE, False, False), (answers.DEVELOPMENT, True, False), (answers.HELD_OUT, True, True),
+    )  # fmt: skip
+    for species, is_attack, is_held_out in lists:
+        for name, make in species.items():
+            rng = np.random.default_rng(seed)
+            row = Row("challenge", name, is_attack, is_held_out, count, {"challenge": 0})
+            for index in range(count):
+                row.passed["challenge"] += answers.answered(make, rng, setting)
+                progress(f"challenge: {name}", index + 1, count)
+            yield row
+
+
+def simulated_pictures(pipeline: Pipeline, count: int, seed: int, progress: Progress) -> Iterator[Row]:
+    """Whole frames of the demo's people, through detector, encoder, attack detection and policy."""
+    for species, is_attack in ((drawn.GENUINE, False), (drawn.HELD_OUT, True)):
+        for name, shots in species.items():
+            row = Row("pictures", name, is_attack, is_held_out=is_attack)
+            for index in range(count):
+                _judge(row, pipeline, drawn.presentation(shots, index, seed))
+                progress(f"pictures: {name}", index + 1, count)
+            yield row
+
+
+def clips(folder: Path, pipeline: Pipeline, fps: float | None, progress: Progress) -> Iterator[Row]:
+    """Recorded clips: FOLDER/SPECIES/CLIP, a video file or a folder of pictures; `genuine` is no attack."""
+    if not folder.is_dir():
+        raise ExportError(f"{folder}: is no folder", "name one that holds a folder of clips for each species")
+    species = sorted(path for path in folder.iterdir() if path.is_dir())
+    if not species:
+        raise ExportError(
+            f"{folder}: holds no folder", f"sort the clips into one for each species, and {GENUINE}"
+        )
+    for kind in species:
+        row = Row("clips", kind.name, kind.name != GENUINE)
+        found = sorted(path for path in kind.iterdir() if not path.name.startswith("."))
+        for index, clip in enumerate(found):
+            _judge(row, pipeline, _frames(clip, fps))
+            progress(f"clips: {kind.name}", index + 1, len(found))
+        if not row.trials:
+            raise ExportError(f"{kind}: holds no clip", "put video files or folders of pictures into it")
+        yield row
+
+
+def added_time(pipeline: Pipeline, frames: int = 12, warm: int = 300) -> dict[str, float]:
+    """What attack detection adds to detection and embedding of a face, as a share of their processor time.
+
+    Medians; of the looks only those after `warm` others count, when there is much to compare with.
+    """
+    from time import process_time  # noqa: PLC0415  # only here
+
+    def timed_ms(call: Callable[[], object]) -> float:
+        began = process_time()
+        call()
+        return 1e3 * (process_time() - began)
+
+    gallery, presence = Gallery.of([]), _presence(pipeline)
+    shown = list(islice(drawn.presentation(drawn.living, 0, 0), frames))
+    probes = [pipeline.evidence(frame, gallery) for frame in shown]
+    whole_ms, extra_ms, added_ms = [], [], []
+    for frame, (_, probe) in zip(shown, probes, strict=True):
+        if probe.face is not None and probe.embedding is not None:
+            detect_ms = timed_ms(partial(pipeline.faces, frame.image))
+            whole_ms.append(detect_ms + timed_ms(partial(pipeline.embed, frame.image, probe.face)))
+            extra_ms.append(probe.stage_ms.get("passive", 0.0) + probe.stage_ms.get("nir", 0.0))
+    for number in range(warm + 60):
+        evidence, probe = probes[number % len(shown)]
+        frame = Frame(_unlike(shown[number % len(shown)].image, number), 1.0 + number / 15, number)
+        took_ms = timed_ms(partial(presence.look, frame, probe, evidence))
+        if number >= warm:
+            added_ms.append(took_ms)
+    added = float(np.median(added_ms)) + float(np.median(extra_ms))
+    whole = float(np.median(whole_ms))
+    return {"added_ms": added, "detect_and_embed_ms": whole, "share": added / whole}
+
+
+def _unlike(image: np.ndarray, number: int) -> np.ndarray:  # type: ignore[type-arg]  # any picture
+    """The picture with other noise: equal frames would end the look early."""
+    noise = np.random.default_rng(number).integers(0, 8, (48, 64, 1), dtype=np.uint8)
+    return np.asarray(np.clip(image.astype(np.int16) + np.tile(noise, (10, 10, 1)), 0, 255), np.uint8)
+
+
+def _is_called_live(film: heads.Film, setting: heads.Setting) -> bool:
+    sights = [parallax.sight(points, number / setting.fps) for number, points in enumerate(film)]
+    seen = [sight for sight in sights if sight is not None]
+    return any(
+        parallax.assess(tuple(seen[:until])).relief is Relief.STANDS_OUT
+        for until in range(10, len(seen) + 1, 2)
+    )
+
+
+def _presence(pipeline: Pipeline) -> Presence:
+    alike = operating_point(pipeline.spec.calibration, _SAME_PERSON_FMR).threshold
+    net = pipeline.attack_net
+    return Presence(Settings(alike, passive=net[1].threshold if net else 0.5))
+
+
+def _judge(row: Row, pipeline: Pipeline, frames: Iterable[Frame]) -> None:
+    """Play one presentation at the real pipeline and policy, twice: as two doors that ask differently."""
+    presence, gallery = _presence(pipeline), Gallery.of([])
+    levels = (Level.PASSIVE, Level.LIVE)
+    doors = {level: Policy(threshold=-1.0, margin=0.0, level=level) for level in levels}
+    states = {level: State() for level in levels}
+    opened: set[Level] = set()
+    is_live, reasons = False, set()
+    for frame in frames:
+        evidence, probe = pipeline.evidence(frame, gallery)
+        if probe.embedding is not None and not len(gallery):
+            gallery = Gallery.of_embeddings({"shown": [probe.embedding]})
+        evidence = presence.look(frame, probe, evidence)
+        shown = evidence.presentation
+        is_live = is_live or (shown is not None and shown.is_live)
+        reason = evidence.refused or (shown.reason if shown else None)
+        if reason is not None:
+            reasons.add(reason)
+        for level, rules in doors.items():
+            states[level], decision = policy.decide(rules, gallery, states[level], evidence, None)
+            if decision.unlocks:
+                opened.add(level)
+    row.trials += 1
+    for asked, has_passed in (
+        ("live", is_live),
+        ("opens passive", Level.PASSIVE in opened),
+        ("opens live", Level.LIVE in opened),
+    ):
+        row.passed[asked] = row.passed.get(asked, 0) + has_passed
+    for reason in reasons - {Reason.NO_NEWS}:
+        row.reasons[reason] = row.reasons.get(reason, 0) + 1
+
+
+def _frames(clip: Path, fps: float | None) -> Iterator[Frame]:
+    try:
+        yield from ReplayCamera(clip, pace="fast", fps=fps, start_s=1.0).frames()
+    except CameraError as error:
+        raise ExportError(error.what, error.remedy) from error

@@ -1,0 +1,1 @@
+"""Faces in: found, drawn or mixed; aligned, screened and cached."""

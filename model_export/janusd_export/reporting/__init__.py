@@ -1,0 +1,1 @@
+"""What is known of a model as one page, for eyes first."""

@@ -1,0 +1,1 @@
+"""From cached faces to a trained student."""

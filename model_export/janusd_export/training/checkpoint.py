@@ -1,0 +1,74 @@
+"""What a run keeps to go on from, and what later steps take from it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from janusd_export.errors import ExportError
+from janusd_export.training.recipe import Recipe
+from janusd_export.training.student import Student, StudentSize
+
+
+def size_of(recipe: Recipe) -> StudentSize:
+    """The architecture a recipe asks for."""
+    asked = recipe.student
+    return StudentSize(
+        asked.family,
+        asked.stem,
+        asked.widths,
+        asked.blocks,
+        asked.factor,
+        asked.mix,
+        recipe.target.embedding,
+    )
+
+
+def load_average(recipe: Recipe, checkpoint: Path) -> Student:
+    """The averaged student of a checkpoint, in evaluation mode."""
+    student = Student(size_of(recipe))
+    try:
+        student.load_state_dict(load(checkpoint, torch.device("cpu"))["average"])
+    except (KeyError, RuntimeError) as error:
+        raise ExportError(f"{checkpoint} holds another architecture than [student] asks for") from error
+    return student.eval()
+
+
+def identity(checkpoint: Path | None) -> str | None:
+    """What a log keeps of a checkpoint that a run began with."""
+    if checkpoint is None:
+        return None
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    return f"{checkpoint.parent.name}/{checkpoint.name} {digest[:16]}"
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write beside and rename: a full disk or a kill leaves the old checkpoint whole."""
+    beside = path.with_suffix(".new")
+    try:
+        with beside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as either
+        beside.unlink(missing_ok=True)
+        raise ExportError(
+            f"cannot write {path} ({error}): make room and start the run again; it goes on from the last "
+            "checkpoint that was written whole"
+        ) from error
+
+
+def load(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read what `save` wrote. Raises ExportError."""
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
+    except (OSError, RuntimeError, EOFError) as error:
+        raise ExportError(
+            f"{path} is no whole checkpoint ({error}): delete it, and the run starts anew"
+        ) from error
+    return state

@@ -1,0 +1,334 @@
+"""Train the student: read top to bottom.
+
+A run is resumable: batch number k and the bank of step k depend only on the recipe's seed and on k, so a run
+that was killed and started again ends with the same weights. (A schedule in minutes follows the clock; only a
+schedule in epochs ends the same.)
+
+The same recipe runs on two threads of a laptop, on one GPU, and under `torchrun` on many.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from janusd_export.errors import ExportError
+from janusd_export.faces.cache import Faces, Split, open_faces, split_people
+from janusd_export.faces.mixtures import Mixtures, opinions_of_mixtures
+from janusd_export.faces.targets import fit_fusion, towards_person, unit
+from janusd_export.metrics import same_and_different, true_match_rate
+from janusd_export.training import checkpoint as checkpoints
+from janusd_export.training.augment import plain_crop
+from janusd_export.training.batches import Batch, Batches, stream
+from janusd_export.training.crew import Crew, Stop, agree, device_of, half_precision
+from janusd_export.training.hints import open_hints
+from janusd_export.training.objectives import Asked, Objective
+from janusd_export.training.optimizer import Optimizer
+from janusd_export.training.recipe import Recipe
+from janusd_export.training.run_log import RunLog
+from janusd_export.training.student import Student, count_macs
+
+
+def train(
+    recipe: Recipe,
+    cache_dir: Path,
+    run_dir: Path,
+    *,
+    stop_after: int | None = None,
+    start_from: Path | None = None,
+) -> Path:
+    """Run or resume a recipe; give the checkpoint. `stop_after` ends after so many steps of this call.
+
+    `start_from` is another run's checkpoint: a new run begins with its averaged weights.
+
+    Under `torchrun` this is one process of its crew. On a CPU, `schedule.processes` are started here, with
+    one thread each, and gradients are averaged at every step: two threads in one process wait for each other
+    hundreds of times a step, and where other programs share the cores that was eight times slower.
+    """
+    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(library, "1")  # read by the processes started below
+    run_dir.mkdir(parents=True, exist_ok=True)
+    arguments = (recipe, cache_dir, run_dir, stop_after, start_from)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _train(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), "env://", *arguments)
+        return run_dir / "checkpoint.pt"
+    processes = 1 if device_of(recipe, 0).type == "cuda" else recipe.schedule.processes
+    if processes == 1:
+        _train(0, 1, "", *arguments)
+    else:
+        meeting = f"file://{(run_dir / f'meeting-{os.getpid()}').resolve()}"
+        torch.multiprocessing.spawn(_train, (processes, meeting, *arguments), nprocs=processes)
+    return run_dir / "checkpoint.pt"
+
+
+def _train(  # noqa: PLR0915  # one run reads top to bottom
+    rank: int,
+    ranks: int,
+    meeting: str,
+    recipe: Recipe,
+    cache_dir: Path,
+    run_dir: Path,
+    stop_after: int | None,
+    start_from: Path | None,
+) -> None:
+    """One process of a run."""
+    schedule = recipe.schedule
+    crew, device = Crew(rank, ranks, meeting), device_of(recipe, rank)
+    if crew.size > 1:
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, init_method=crew.meeting, rank=crew.rank, world_size=crew.size)
+    torch.manual_seed(recipe.seed)
+    torch.set_num_threads(1)
+    stop = Stop()
+
+    # 1. Faces, and the split by people.
+    faces = open_faces(cache_dir, recipe.faces.margin_px, recipe.wanted_teachers)
+    split = split_people(faces, recipe.faces.held_out_people, np.random.default_rng(recipe.seed))
+    held_person = faces.person[split.held_out]
+    hints = open_hints(cache_dir, len(faces.person)) if recipe.losses.hints else None
+
+    # 2. One target a face, from the teachers; without teachers only people teach, and there is none.
+    mixtures = None
+    if recipe.mixtures.count:
+        mixtures = Mixtures(faces, split.train, recipe.seed, recipe.faces.margin_px)
+    targets, of_mixtures = _targets(recipe, faces, split, cache_dir, mixtures)  # (N, D) and (M, D), unit
+    goal = _report(targets[split.held_out], held_person) if faces.teachers else {}
+    learnt = np.array(targets)
+    learnt[split.train] = towards_person(
+        targets[split.train], faces.person[split.train], recipe.target.person_weight
+    )
+    target_table = torch.from_numpy(np.concatenate([learnt, of_mixtures])).to(device)  # (N + M, D)
+    train_rows = torch.from_numpy(split.train).to(device)
+    classes, person = _classes(faces.person, split.train)
+    nobody = np.full(len(of_mixtures), -1, np.int64)
+    person_table = torch.from_numpy(np.concatenate([person, nobody])).to(device)
+
+    # 3. The student, what it is asked, its running average, and the optimizer.
+    student = Student(checkpoints.size_of(recipe))
+    if start_from is not None:
+        student = checkpoints.load_average(recipe, start_from).train()
+    student = student.to(device, memory_format=torch.channels_last)
+    objective = Objective(
+        recipe.losses,
+        embedding=recipe.target.embedding,
+        people=classes,
+        feature_channels=student.feature_channels,
+        hint_scales=hints.scales if hints else None,
+    ).to(device)
+    both = nn.ModuleList([student, objective])
+    average = {name: value.clone() for name, value in student.state_dict().items()}
+    optimizer = Optimizer(student, objective, schedule)
+    step, progress, seconds = 0, 0.0, 0.0
+    checkpoint = run_dir / "checkpoint.pt"
+    if checkpoint.exists():
+        state = checkpoints.load(checkpoint, device)
+        student.load_state_dict(state["student"])
+        objective.load_state_dict(state["objective"])
+        average = state["average"]
+        optimizer.load(state["optimizer"])
+        step, progress, seconds = state["step"], state["progress"], state["seconds"]
+
+    say = RunLog(run_dir if crew.leads else None)
+    say(
+        event="start",
+        step=step,
+        start_from=checkpoints.identity(start_from),
+        train_faces=len(split.train),
+        held_out_faces=len(split.held_out),
+        dropped=split.dropped,
+        target=goal,
+        device=str(device),
+        processes=crew.size,
+        macs=sum(m for _, m in count_macs(student)),
+        parameters=sum(p.numel() for p in student.parameters()),
+    )
+
+    # 4. Steps, until the schedule is through.
+    steps_an_epoch = max(1, len(split.train) // (schedule.batch * crew.size))
+    total = None if schedule.epochs is None else round(schedule.epochs * steps_an_epoch)
+    part = torch.zeros((), dtype=torch.int64).share_memory_()  # of the run; read by the loaders
+    batches = Batches(
+        faces,
+        split.train,
+        recipe,
+        total=total and total * crew.size,
+        part=part,
+        hints=hints,
+        mixtures=mixtures,
+    )
+    numbers = itertools.count(step * crew.size + crew.rank, crew.size)
+    clock, validated, first_step, mean_loss = time.monotonic(), time.monotonic(), step, 0.0
+    parts: dict[str, float] = {}
+    for batch in stream(batches, numbers, schedule.loaders):
+        rate = schedule.learning_rate * _shape(progress, schedule.warmup)
+        part.fill_(recipe.part(progress))
+        value = 0.0
+        bank = target_table[train_rows[_draw(len(train_rows), recipe, step, crew).to(device)]]  # (K, D)
+        pieces = zip(*(_pieces(batch, schedule.pieces, device)), strict=True)
+        for crops, rows, *maps in pieces:
+            x = crops.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)  # (b, 3, 112, 112), channels last
+            asked = Asked(target_table[rows], person_table[rows], bank, tuple(maps))
+            with half_precision(device, wanted=schedule.bfloat16):
+                y, features = student.with_features(x)  # (b, D)
+                loss, parts = objective(y, features, asked)
+            share = len(crops) / len(batch.rows)
+            (loss * share).backward()
+            value += float(loss.detach()) * share
+        if crew.size > 1:
+            value, progress, seconds = agree(both, crew, value, progress, seconds, device)
+        if not math.isfinite(value):
+            raise ExportError(
+                f"the loss became {value} at step {step}: lower schedule.learning_rate; "
+                f"the last good state is {checkpoint}"
+            )
+        torch.nn.utils.clip_grad_norm_(both.parameters(), 5.0)
+        optimizer.step(rate)
+        mean_loss += (value - mean_loss) * max(0.01, 1.0 / (step - first_step + 1))
+
+        step += 1
+        _blend(average, student, min(schedule.average, (1 + step) / (10 + step)))
+        now = time.monotonic()
+        seconds += now - clock
+        progress = step / total if total else progress + (now - clock) / (60.0 * (schedule.minutes or 1.0))
+        clock = now
+        if step % 50 == 0:
+            say(
+                event="step",
+                step=step,
+                epoch=step / steps_an_epoch,
+                progress=progress,
+                seconds=seconds,
+                rate=rate,
+                loss=mean_loss,
+                terms=parts,
+                faces_a_second=step * schedule.batch * crew.size / seconds,
+            )
+        is_last = (
+            progress >= 1.0 or (stop_after is not None and step - first_step >= stop_after) or stop.wanted
+        )
+        if crew.leads and (is_last or now - validated >= 60.0 * schedule.validate_minutes):
+            embeddings = _embed(recipe, average, faces, split.held_out, device)
+            likeness = np.einsum("nd,nd->n", embeddings, targets[split.held_out])
+            say(
+                event="validate",
+                step=step,
+                progress=progress,
+                **({"cosine": float(likeness.mean())} if faces.teachers else {}),
+                **_report(embeddings, held_person),
+            )
+            checkpoints.save(
+                checkpoint,
+                {
+                    "student": student.state_dict(),
+                    "objective": objective.state_dict(),
+                    "average": average,
+                    "optimizer": optimizer.state(),
+                    "step": step,
+                    "progress": progress,
+                    "seconds": seconds,
+                },
+            )
+            validated = time.monotonic()
+        if is_last:
+            break
+    if crew.size > 1:
+        dist.destroy_process_group()
+
+
+def _targets(
+    recipe: Recipe, faces: Faces, split: Split, cache_dir: Path, mixtures: Mixtures | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, D) and (M, D) what the teachers together make of each face and mixture; zeros without teachers."""
+    if not faces.teachers:
+        if mixtures is not None:
+            raise ExportError("[mixtures] have no person: they teach only where teachers are asked")
+        return np.zeros((len(faces.person), recipe.target.embedding), np.float32), np.zeros(
+            (0, recipe.target.embedding), np.float32
+        )
+    rng = np.random.default_rng(recipe.seed)
+    fusion = fit_fusion([t[split.train] for t in faces.teachers], recipe.target.embedding, rng)
+    targets = fusion(faces.teachers)
+    if mixtures is None:
+        return targets, targets[:0]
+    told = opinions_of_mixtures(cache_dir, mixtures, faces.teacher_names, recipe.mixtures.count)
+    return targets, fusion(told)
+
+
+def _classes(person: NDArray[np.int32], rows: NDArray[np.intp]) -> tuple[int, NDArray[np.int64]]:
+    """Number the people of the training rows from 0; all others, and the unknown, are -1."""
+    known = np.unique(person[rows])
+    known = known[known >= 0]
+    numbers = np.full(len(person), -1, np.int64)
+    place = np.searchsorted(known, person[rows])
+    numbers[rows] = np.where(person[rows] >= 0, place, -1)
+    return max(1, len(known)), numbers
+
+
+def _draw(faces: int, recipe: Recipe, step: int, crew: Crew) -> Tensor:
+    """Which training faces are this step's bank."""
+    count = recipe.losses.bank if recipe.losses.relational else 1
+    draw = torch.Generator().manual_seed((recipe.seed * 1_000_003 + step) * crew.size + crew.rank)
+    return torch.randint(faces, (count,), generator=draw)
+
+
+def _pieces(batch: Batch, count: int, device: torch.device) -> list[tuple[Tensor, ...]]:
+    """The crops, the rows and each map of a batch, in `count` parts."""
+    return [
+        part.to(device, non_blocking=True).chunk(count) for part in (batch.crops, batch.rows, *batch.hints)
+    ]
+
+
+def _shape(progress: float, warmup: float) -> float:
+    """Share of the peak learning rate: a linear rise, then half a cosine down to nothing."""
+    if progress < warmup:
+        return max(0.02, progress / warmup)
+    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - warmup) / (1.0 - warmup)))
+
+
+def _blend(average: dict[str, Tensor], student: Student, keep: float) -> None:
+    """Move the running average a little towards the student."""
+    with torch.no_grad():
+        for name, value in student.state_dict().items():
+            if value.dtype.is_floating_point:
+                average[name].lerp_(value, 1.0 - keep)
+            else:
+                average[name].copy_(value)
+
+
+def _embed(
+    recipe: Recipe,
+    average: dict[str, Tensor],
+    faces: Faces,
+    rows: NDArray[np.intp],
+    device: torch.device,
+) -> NDArray[np.float32]:
+    """(n, D) unit embeddings of plain crops by the averaged student."""
+    student = Student(checkpoints.size_of(recipe)).to(device, memory_format=torch.channels_last).eval()
+    student.load_state_dict(average)
+    parts = []
+    with torch.no_grad(), half_precision(device, wanted=recipe.schedule.bfloat16):
+        for start in range(0, len(rows), 128):
+            crops = np.stack(
+                [plain_crop(faces.pixels[r], faces.landmarks_px[r]) for r in rows[start : start + 128]]
+            )
+            x = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
+            parts.append(student(x).float().cpu().numpy())
+    return unit(np.concatenate(parts))
+
+
+def _report(embeddings: NDArray[np.float32], person: NDArray[np.int32]) -> dict[str, float]:
+    genuine, impostor = same_and_different(embeddings, person)
+    return {
+        f"tar@{fmr:g}": round(true_match_rate(genuine, impostor, fmr)[0].value, 4)
+        for fmr in (1e-2, 1e-3, 1e-4, 1e-5)
+        if fmr * len(impostor) >= 1.0  # a small set shows no rarer mistake
+    }
