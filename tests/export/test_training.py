@@ -130,6 +130,21 @@ def test_the_weights_of_another_architecture_are_refused(cache, tiny, tmp_path):
         train(other, cache, tmp_path / "second", start_from=first)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch.compile's own
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_student_learns_what_the_plain_one_learns(cache, tiny, tmp_path):
+    tiny = scheduled(tiny, bfloat16=False)
+    still, plain, compiled = (tmp_path / name for name in ("still", "plain", "compiled"))
+    train(scheduled(tiny, learning_rate=0.0), cache, still, stop_after=2)
+    train(tiny, cache, plain, stop_after=2)
+    train(scheduled(tiny, compiled=True), cache, compiled, stop_after=2)
+    start, one, other = (weights(tiny, run) for run in (still, plain, compiled))
+    moved = max(float((one[name] - start[name]).abs().max()) for name in one if "num_batches" not in name)
+    apart = max(float((one[name] - other[name]).abs().max()) for name in one if "num_batches" not in name)
+    assert apart < 0.05 * moved
+
+
 def test_another_seed_gives_another_network(cache, tiny, tmp_path):
     train(tiny, cache, tmp_path / "a")
     train(msgspec.structs.replace(tiny, seed=8), cache, tmp_path / "b")

@@ -117,6 +117,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     if start_from is not None:
         student = checkpoints.load_average(recipe, start_from).train()
     student = student.to(device, memory_format=torch.channels_last)
+    forward = torch.compile(student.with_features) if schedule.compiled else student.with_features
     objective = Objective(
         recipe.losses,
         embedding=recipe.target.embedding,
@@ -178,7 +179,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
             x = crops.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)  # (b, 3, 112, 112), channels last
             asked = Asked(target_table[rows], person_table[rows], bank, tuple(maps))
             with half_precision(device, wanted=schedule.bfloat16):
-                y, features = student.with_features(x)  # (b, D)
+                y, features = forward(x)  # (b, D)
                 loss, parts = objective(y, features, asked)
             share = len(crops) / len(batch.rows)
             (loss * share).backward()
