@@ -142,7 +142,7 @@ def test_a_compiled_student_learns_what_the_plain_one_learns(cache, tiny, tmp_pa
     start, one, other = (weights(tiny, run) for run in (still, plain, compiled))
     moved = max(float((one[name] - start[name]).abs().max()) for name in one if "num_batches" not in name)
     apart = max(float((one[name] - other[name]).abs().max()) for name in one if "num_batches" not in name)
-    assert apart < 0.05 * moved
+    assert apart < 0.2 * moved  # the first steps follow signs: small gradients may flip
 
 
 def test_another_seed_gives_another_network(cache, tiny, tmp_path):
