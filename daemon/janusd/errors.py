@@ -12,6 +12,7 @@
     │   └── NotAllowed        (PermissionError)  this user may not ask that
     ├── InstallerError        hardware or installation; somebody must go and look
     │   ├── CameraError       (OSError)          the camera cannot be opened, or went away
+    │   │   └── CameraExchanged                  another one sits there, or a program: also an alarm
     │   ├── LatchError        (OSError)          the relay line cannot be driven
     │   ├── NetworkError      (RuntimeError)     an accelerator will not run a model
     │   ├── ModelError        (ValueError)       a model file or manifest is not the released one
@@ -88,6 +89,10 @@ class InstallerError(JanusError):
 
 class CameraError(InstallerError, OSError):
     """The camera cannot be opened, or stopped giving frames."""
+
+
+class CameraExchanged(CameraError):
+    """Another camera than the one set up, or a program that plays one: the door log calls it an alarm."""
 
 
 class LatchError(InstallerError, OSError):

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import numpy as np
 
 from janusd.core.types import Frame
-from janusd.errors import CameraError
+from janusd.errors import CameraError, CameraExchanged
 from janusd_hw import v4l2
 from janusd_hw.clock import boottime_s
 
@@ -59,13 +59,14 @@ class OpenCvCamera:
         identity: str = "",
         login: Path | None = None,
         backlight: bool = False,
+        is_insecure: bool = False,
     ) -> None:
         """`device` is a path, the number in /dev/videoN, or a URL; size and rate are wishes to the driver.
 
         `pixels` is how a USB camera sends them: "yuyv" as they are, "mjpeg" compressed, for larger sizes on
         USB 2. `identity`, where it is given, is the only camera that is accepted there, see `v4l2`. `login`
         is a file with "user:password" for a stream. `backlight` asks a USB camera to brighten what is before
-        a bright ground.
+        a bright ground. `is_insecure` also takes a node that a program plays camera at.
         """
         import cv2  # noqa: PLC0415 - importing this module must not need OpenCV
 
@@ -75,6 +76,7 @@ class OpenCvCamera:
         self._height = height
         self._fps = fps
         self._pixels, self._identity, self._login, self._backlight = pixels, identity, login, backlight
+        self._is_insecure = is_insecure
         self._closed = threading.Event()
 
     @property
@@ -160,13 +162,16 @@ class OpenCvCamera:
         return capture
 
     def _refuse_another(self) -> None:
-        """Raise CameraError where the camera at this node is not the one that was set up."""
+        """Raise CameraExchanged where the camera at this node is not the one that was set up, or none."""
+        if not self._is_insecure:
+            v4l2.refuse_virtual(self._device)
         if not self._identity:
             return
-        found = v4l2.identity(self._device)
-        if found != self._identity:
-            elsewhere = next((node for node, who in v4l2.list_cameras().items() if who == self._identity), "")
-            raise CameraError(
+        found, wanted = v4l2.identity(self._device), self._identity
+        if not v4l2.is_that(found, wanted):
+            there = v4l2.list_cameras().items()
+            elsewhere = next((node for node, who in there if v4l2.is_that(who, wanted)), "")
+            raise CameraExchanged(
                 f"at {self.name} there is another camera: {found}, not {self._identity}",
                 f"it is at {elsewhere} now: set camera.device"
                 if elsewhere

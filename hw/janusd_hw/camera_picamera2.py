@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from janusd.core.types import Box, Frame
-from janusd.errors import CameraError
+from janusd.errors import CameraError, CameraExchanged
 from janusd_hw.clock import boottime_s
 from janusd_hw.metering import Metering
 
@@ -23,6 +23,8 @@ from janusd_hw.metering import Metering
 _FORMAT = "BGR888"
 _SMALL, _SMALL_WIDTH_PX = "YUV420", 320
 _TIMEOUT_S = 1.0
+_BUSES = ("/base/", "\\_SB_")
+"""How libcamera names what hangs on this board, by device tree and by ACPI; "Virtual0" and vimc's do not."""
 # Numbers of libcamera's enums, which this driver need not import.
 _SHORT_EXPOSURES, _CENTRE_WEIGHTED, _AWB_AUTO = 1, 0, 0
 
@@ -46,11 +48,12 @@ class Picamera2Camera:
         fps: float = 30.0,
         identity: str = "",
         backlight: bool = True,
+        is_insecure: bool = False,
     ) -> None:
         """`index` counts as `rpicam-hello --list-cameras` does.
 
         `identity`, where it is given, is the only camera accepted there, as `list_cameras` names it.
-        `backlight` follows faces with the exposure.
+        `backlight` follows faces with the exposure. `is_insecure` also takes one that libcamera makes up.
 
         Raises CameraError when picamera2 is missing.
         """
@@ -67,6 +70,7 @@ class Picamera2Camera:
         self._fps = fps
         self._identity = identity
         self._metering = Metering() if backlight else None
+        self._is_insecure = is_insecure
         self._closed = threading.Event()
 
     @property
@@ -127,11 +131,17 @@ class Picamera2Camera:
         return width // 2 * 2, round(width * self._height / self._width / 2) * 2
 
     def _refuse_another(self) -> None:
-        """Raise CameraError where the camera of this number is not the one that was set up."""
+        """Raise CameraExchanged where the camera of this number is not the one that was set up, or none."""
         found = list_cameras(self._library)
+        place = found.get(self._index, "").partition(" @ ")[2]
+        if place and not self._is_insecure and not place.startswith(_BUSES):
+            raise CameraExchanged(
+                f"{self.name} is no camera of this board, but one that libcamera makes up ({place})",
+                "set camera.device to another; to try things out all the same: camera.insecure = true",
+            )
         if self._identity and found.get(self._index) != self._identity:
             there = next((index for index, who in found.items() if who == self._identity), None)
-            raise CameraError(
+            raise CameraExchanged(
                 f"{self.name} is another camera: {found.get(self._index, 'none')}, not {self._identity}",
                 "check the ribbon cables; if you changed it on purpose, set camera.identity"
                 if there is None

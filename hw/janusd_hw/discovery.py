@@ -27,7 +27,7 @@ from pathlib import Path
 
 from janusd import programs
 from janusd.errors import LatchError
-from janusd_hw import boards
+from janusd_hw import boards, v4l2
 from janusd_hw.boards import Board
 from janusd_hw.latch_remote import RemoteLatch
 from janusd_hw.latchd import settings as latch_settings
@@ -52,6 +52,8 @@ class FoundCamera:
     name: str
     path: str = ""
     follow: bool = False
+    identity: str = ""
+    """By which the door is bound to it; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +172,16 @@ def cameras(root: Path = Path("/")) -> list[FoundCamera]:
     for node in nodes:
         if node.is_dir():
             found.append(FoundCamera("replay", "", f"pictures in {node}", str(node), follow=True))
-        elif name := _captures(node):
-            found.append(FoundCamera("opencv", str(node), name))
+        elif (name := _captures(node)) and not v4l2.is_virtual(str(node), root / "sys"):
+            found.append(FoundCamera("opencv", str(node), name, identity=_identity(node, root)))
     return found
+
+
+def _identity(node: Path, root: Path) -> str:
+    try:
+        return v4l2.identity(str(node), root / "sys")
+    except OSError:  # it captures, but in a way that only another driver takes
+        return ""
 
 
 def _ribbon_cameras() -> list[FoundCamera]:
@@ -180,7 +189,12 @@ def _ribbon_cameras() -> list[FoundCamera]:
     try:
         library = importlib.import_module("picamera2").Picamera2
         return [
-            FoundCamera("picamera2", str(info.get("Num", number)), str(info.get("Model", "camera")))
+            FoundCamera(
+                "picamera2",
+                str(info.get("Num", number)),
+                str(info.get("Model", "camera")),
+                identity=f"{info.get('Model', '?')} @ {info.get('Id', '?')}",
+            )
             for number, info in enumerate(library.global_camera_info())
             if "usb" not in str(info.get("Id", ""))  # libcamera lists USB cameras too; V4L2 does better there
         ]

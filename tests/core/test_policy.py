@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import product
 
 import numpy as np
 import pytest
@@ -126,6 +127,15 @@ def test_a_glance_too_short_to_be_charged_tells_nothing(script: str) -> None:
     state, decisions = play(script)
     assert {decision.reason for decision in decisions} == {Reason.GATHERING}
     assert state.limits.tally.spent == 0
+
+
+@pytest.mark.parametrize("seen", list(product("as", repeat=6)), ids="".join)
+def test_a_single_frame_that_is_near_enough_is_answered_as_one_that_is_not(seen: tuple[str, ...]) -> None:
+    """Else lamp, hint and whoever watches would tell which of eight frames was near, twenty times over."""
+    said = reasons("".join(seen))
+    if "matched" in said:
+        said = said[: said.index("matched")]
+    assert said == (["gathering"] * 2 + ["unknown"] * 4)[: len(said)]
 
 
 def test_the_only_person_enrolled_needs_no_margin() -> None:

@@ -5,37 +5,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
-import json
-import os
 import struct
 import sys
 import time
-import traceback
 from itertools import pairwise
 from pathlib import Path
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-FINIT_MODULE = 313  # x86-64
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.first_process import insert, modules, run, say
+
 QUERYCTRL, S_CTRL = 0xC0445624, 0xC008561C
 NEXT_CTRL = 0x8000_0000
 FRAMES = 30
-
-
-def say(**what: object) -> None:
-    print("JANUS " + json.dumps(what), flush=True)
-
-
-def mount(kind: str, where: str) -> None:
-    if LIBC.mount(kind.encode(), where.encode(), kind.encode(), 0, None):
-        raise OSError(ctypes.get_errno(), f"mount {where}")
-
-
-def insert(module: str, options: str = "") -> None:
-    with Path(module).open("rb") as file:
-        if LIBC.syscall(FINIT_MODULE, file.fileno(), options.encode(), 0):
-            raise OSError(ctypes.get_errno(), f"{module} cannot be loaded")
 
 
 def controls(device: str) -> dict[str, int]:
@@ -59,13 +41,7 @@ def turn(device: str, control: int, value: int) -> None:
 
 
 def main() -> None:
-    for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/tmp"), ("tmpfs", "/run")):
-        mount(kind, where)
-    os.environ.setdefault("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-    modules = next(
-        word for word in Path("/proc/cmdline").read_text().split() if word.startswith("janus_modules=")
-    )
-    for module in modules.partition("=")[2].split(","):
+    for module in modules():
         insert(module, "n_devs=1 node_types=0x1 num_inputs=1 input_types=0" if "vivid" in module else "")
     from janusd.errors import CameraError  # noqa: PLC0415 - after the mounts
     from janusd_hw import v4l2  # noqa: PLC0415
@@ -74,16 +50,23 @@ def main() -> None:
     from janusd_hw.clock import boottime_s  # noqa: PLC0415
 
     ((device, who),) = v4l2.list_cameras().items()
-    say(kernel=os.uname().release, device=device, identity=who)
+    say(device=device, identity=who)
     try:
-        next(OpenCvCamera(device, identity="another").frames())
+        next(OpenCvCamera(device).frames())
+    except CameraError as error:
+        say(played=str(error))
+    try:
+        next(OpenCvCamera(device, identity="another", is_insecure=True).frames())
     except CameraError as error:
         say(refused=str(error))
     known = controls(device)
 
     def watch() -> CameraWatch:
         return CameraWatch(
-            lambda: OpenCvCamera(device, width=640, height=480, fps=15, pixels="yuyv", identity=who), fps=15
+            lambda: OpenCvCamera(
+                device, width=640, height=480, fps=15, pixels="yuyv", identity=who, is_insecure=True
+            ),
+            fps=15,
         )
 
     camera = watch().open()
@@ -111,15 +94,7 @@ def main() -> None:
     frames = watch().open().frames()
     say(recovered=next(frames).image.shape)
     told_after("unplugged", "Disconnect", 1)
-    say(done=True)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:  # noqa: BLE001 - the first process of a kernel has nobody else to tell
-        say(error=traceback.format_exc())
-    finally:
-        sys.stdout.flush()
-        Path("/proc/sysrq-trigger").write_text("o")
-        time.sleep(10)
+    run(main)

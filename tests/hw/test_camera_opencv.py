@@ -70,6 +70,9 @@ def capture(monkeypatch: pytest.MonkeyPatch) -> type[FakeCapture]:
     FakeCapture.made = []
     monkeypatch.setattr(cv2, "VideoCapture", Scripted)
     monkeypatch.setattr(OpenCvCamera, "_reason", lambda self: "")
+    monkeypatch.setattr(
+        v4l2, "is_virtual", lambda device, sys=None: False
+    )  # test_camera_binding.py asks that
     return Scripted
 
 

@@ -94,6 +94,11 @@ def test_a_passphrase_that_can_be_guessed_is_refused(passphrase: str) -> None:
         pack(PEOPLE, MODEL, HERE, passphrase=passphrase)
 
 
+def test_a_short_passphrase_typed_at_the_other_door_is_only_the_wrong_one() -> None:
+    with pytest.raises(VaultDamaged, match="the passphrase is another"):
+        unpack(pack(PEOPLE, MODEL, HERE, passphrase=PASSPHRASE), MODEL, THERE, passphrase="short")
+
+
 @pytest.mark.parametrize("to", ["xyz", "00", "0" * 63])
 def test_an_address_that_is_none_is_refused(to: str) -> None:
     with pytest.raises(EnrolmentRefused, match="is no door's key"):

@@ -147,7 +147,7 @@ def test_people_of_another_encoder_are_kept_but_not_matched(vault: Vault, path: 
     assert [template.name for template in newer.templates()] == ["Bob"]
     assert [person.name for person in newer.stale_people()] == ["Ada"]
     assert names(newer) == ["Ada", "Bob"]
-    with pytest.raises(PersonExists, match="with another encoder; forget them first"):
+    with pytest.raises(PersonExists, match="with another encoder or detector; forget them first"):
         newer.add("Ada", embeddings())
     newer.forget("Ada")
     newer.add("Ada", embeddings(3))

@@ -59,7 +59,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 def test_show_says_how_the_vault_is(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
     assert rig.ask("vault", "show") == 0
     said = capsys.readouterr().out
-    assert "well, 2 changes" in said
+    assert "well, 2 changes\n" in said
     assert "vault-000000000002.db" in said
     assert rig.ask("vault", "show", "--json") == 0
     assert json.loads(capsys.readouterr().out)["address"] == rig.identity.address
@@ -115,7 +115,7 @@ def test_people_move_from_one_door_to_another(
     assert other.ask("people", "import", str(parcel), *arguments, *signed) == 0
     assert other.names() == ["Ada", "Bob"]
     assert other.ask("people", "import", str(parcel), *arguments) == 1
-    assert "enrolled already" in capsys.readouterr().err
+    assert "Ada is enrolled already, so nobody was imported; forget or rename" in capsys.readouterr().err
     other.keeper.close()
 
 

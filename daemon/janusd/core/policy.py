@@ -117,6 +117,8 @@ def _compare(
         state, decision = _known(policy, gallery, state, best, now_s, wall)
     if decision.reason in _NOBODY_KNOWN and state.limits.compared < policy.agree:
         decision = Decision(now_s, Reason.GATHERING)
+    elif decision.reason is Reason.GATHERING and state.limits.compared >= policy.agree:
+        decision = Decision(now_s, Reason.UNKNOWN)  # else a lamp would tell which one frame was near enough
     if state.limits.compared >= policy.window:
         state = replace(state, limits=limiter.lose(state.limits, now_s))
     return state, decision

@@ -1,20 +1,24 @@
 """The newest state of a vault, remembered outside its file, so that an older copy put back is noticed.
 
-A mark, 100 bytes:
+A mark, 100 bytes, or 108 where a counter vouches for it:
 
-    bytes 0-3     "JVA1"
+    bytes 0-3     "JVA1"; "JVA2" where it is counted
     bytes 4-19    the vault's id
     bytes 20-27   generation, u64 big-endian
     bytes 28-35   floor: no copy from before that generation may be put back, since somebody was forgotten
     bytes 36-67   SHA-256 over the vault's rows
-    bytes 68-99   HMAC-SHA256 over all before; key HKDF-SHA256(KEK, device id, "janusd vault anchor v1")
+    [bytes 68-75  what the counter stands at once this mark is the newest, u64 big-endian]
+    the rest      HMAC-SHA256 over all before; key HKDF-SHA256(KEK, device id, "janusd vault anchor v1")
 
 The vault is changed first and marked second, so a crash in between leaves it exactly one change ahead of its
-mark; each state names the one before it, and only that successor of the marked state is believed.
+mark; each state names the one before it, and only that successor of the marked state is believed. The
+counter moves last: a crash leaves it one behind the mark, which then is the newest there ever was, and the
+next opening moves it on. A counter that is ahead says that vault and mark were put back together.
 
 Trust boundary: whoever has the card may read, remove and put back marks, but can't make one. A file is as
-safe as the place it is kept in: on the same card, vault and mark can be put back *together*, unnoticed. Only
-memory that can't be put back ends that (a TPM's NV index with a counter); it fulfils `Anchor` too.
+safe as the place it is kept in: on the same card, vault and mark can be put back *together*, unnoticed. A
+counter in memory that can't be put back (`janusd.ports.Counter`: a TPM's) ends that, from the moment it is
+turned on: a copy of the whole card from before knows nothing of it.
 """
 
 from __future__ import annotations
@@ -29,24 +33,34 @@ from typing import Protocol
 
 from janusd.errors import AnchorLost, InstallerError, VaultRolledBack
 from janusd.hardening import Secret
+from janusd.ports import Counter
 from janusd.vault import format as sealed
 from janusd.vault.private import check_private, make_private_folder, write_private
 
-_MAGIC = b"JVA1"
+_MAGIC, _MAGIC_COUNTED = b"JVA1", b"JVA2"
 _BODY = struct.Struct(">4s16sQQ32s")
-MARK_BYTES = _BODY.size + 32
-_LOST = (
-    "see that its disk is there; if it is gone for good, look through the people in the vault and take it as"
-    " it is: janusctl vault restore vault.db --accept-older"
+_COUNT = struct.Struct(">Q")
+_MAC_BYTES = 32
+MARK_BYTES = _BODY.size + _MAC_BYTES
+COUNTED_BYTES = MARK_BYTES + _COUNT.size
+_AS_IT_IS = (
+    "take the vault as it is and look who is in it: janusctl vault restore vault.db --accept-older,"
+    " janusctl people"
 )
+_LOST = f"see that its disk is there; if it is gone for good, {_AS_IT_IS}"
 
 
 class Anchor(Protocol):
-    """A memory for `MARK_BYTES` bytes outside the vault's file: a file elsewhere, a TPM's NV index."""
+    """A memory for one mark outside the vault's file: a file elsewhere."""
 
     @property
     def name(self) -> str:
         """Where it is, for messages."""
+        ...
+
+    @property
+    def counter(self) -> Counter | None:
+        """What vouches that the mark itself is the newest, if anything does."""
         ...
 
     def read(self) -> bytes | None:
@@ -66,11 +80,12 @@ class FileAnchor:
     """An anchor in a file. Best on another disk or partition than the vault."""
 
     path: Path
+    counter: Counter | None = None
 
     @property
     def name(self) -> str:
-        """Which file."""
-        return f"file {self.path}"
+        """Which file, and what vouches for it."""
+        return f"file {self.path}" + (f", counted by {self.counter.name}" if self.counter else "")
 
     def read(self) -> bytes | None:
         """The file's bytes, if they are ours alone."""
@@ -78,7 +93,7 @@ class FileAnchor:
             return None
         check_private(self.path, AnchorLost)
         try:
-            return self.path.read_bytes()[: MARK_BYTES + 1]
+            return self.path.read_bytes()[: COUNTED_BYTES + 1]
         except OSError as e:
             raise InstallerError(f"cannot read the anchor {self.path}: {e.strerror}", _LOST) from e
 
@@ -115,23 +130,71 @@ class Mark:
     generation: int
     floor: int
     fingerprint: bytes
+    count: int | None
+    """What the counter stands at once this mark is the newest; None where none was asked."""
 
 
-def encode_mark(kek: Secret, device_id: bytes, vault_id: bytes, state: State) -> bytes:
+def keep(anchor: Anchor, kek: Secret, device_id: bytes, vault_id: bytes, state: State) -> None:
+    """Mark the state in the anchor, whatever it holds, and then move its counter on.
+
+    Raises InstallerError, AnchorLost.
+    """
+    counter = anchor.counter
+    count = None if counter is None else counter.read() + 1
+    anchor.write(encode_mark(kek, device_id, vault_id, state, count))
+    if counter is not None:
+        counter.increment()
+
+
+def read_mark(anchor: Anchor, keks: tuple[Secret, ...], device_id: bytes) -> Mark | None:
+    """What the anchor knows, if its counter vouches for it; makes good what a crash left between the two.
+
+    Raises AnchorLost, InstallerError, and VaultRolledBack where the counter has gone on since.
+    """
+    raw = anchor.read()
+    if raw is None:
+        return None
+    mark = decode_mark(keks, device_id, raw, anchor.name)
+    _check_count(mark, anchor)
+    return mark
+
+
+def begin_count(anchor: Anchor, keks: tuple[Secret, ...], device_id: bytes) -> bool:
+    """Let the counter vouch for a mark of before there was one, from now on; whether it did not yet.
+
+    Only at the installer's word: who can put back a card could put back such a mark. Raises what `keep` does.
+    """
+    raw = anchor.read()
+    mark = None if raw is None else decode_mark(keks, device_id, raw, anchor.name)
+    if anchor.counter is None or mark is None or mark.count is not None:
+        return False
+    state = State(mark.generation, mark.fingerprint, b"", mark.floor)
+    keep(anchor, keks[0], device_id, mark.vault_id, state)
+    return True
+
+
+def encode_mark(
+    kek: Secret, device_id: bytes, vault_id: bytes, state: State, count: int | None = None
+) -> bytes:
     """The mark of that state."""
-    body = _BODY.pack(_MAGIC, vault_id, state.generation, state.floor, state.fingerprint)
+    magic = _MAGIC if count is None else _MAGIC_COUNTED
+    body = _BODY.pack(magic, vault_id, state.generation, state.floor, state.fingerprint)
+    if count is not None:
+        body += _COUNT.pack(count)
     return body + _mac(kek, device_id, body)
 
 
 def decode_mark(keks: tuple[Secret, ...], device_id: bytes, mark: bytes, where: str) -> Mark:
     """The mark, if one of these keys made it. Raises AnchorLost."""
-    body, tag = mark[: _BODY.size], mark[_BODY.size :]
-    if len(mark) != MARK_BYTES or not any(
+    sizes = {_MAGIC: MARK_BYTES, _MAGIC_COUNTED: COUNTED_BYTES}
+    body, tag = mark[:-_MAC_BYTES], mark[-_MAC_BYTES:]
+    if len(mark) != sizes.get(mark[:4]) or not any(
         hmac.compare_digest(tag, _mac(kek, device_id, body)) for kek in keks
     ):
         raise AnchorLost(f"the anchor in {where} is not one this vault's key made", _LOST)
-    _, vault_id, generation, floor, fingerprint = _BODY.unpack(body)
-    return Mark(vault_id, generation, floor, fingerprint)
+    _, vault_id, generation, floor, fingerprint = _BODY.unpack_from(body)
+    count = _COUNT.unpack_from(body, _BODY.size)[0] if len(mark) == COUNTED_BYTES else None
+    return Mark(vault_id, generation, floor, fingerprint, count)
 
 
 def check(mark: Mark | None, vault_id: bytes, state: State, where: str) -> bool:
@@ -161,6 +224,53 @@ def check(mark: Mark | None, vault_id: bytes, state: State, where: str) -> bool:
         f" while {where} knows change {mark.generation}",
         _PUT_BACK,
     )
+
+
+def what_it_stops(anchor: FileAnchor, vault: Path) -> tuple[bool, str]:
+    """Whether it tells an older vault that is put back with its anchor, in words for `janusctl doctor`."""
+    if anchor.counter is not None:
+        return True, f"{anchor.name}: tells an older vault, also one put back with its anchor"
+    try:
+        is_apart = anchor.path.parent.stat().st_dev != vault.parent.stat().st_dev
+    except OSError:
+        is_apart = False
+    if is_apart:
+        return True, f"{anchor.name}, on another disk: tells an older vault unless both disks are put back"
+    return False, f"{anchor.name}, on the vault's own disk: tells an older vault, not an older disk"
+
+
+def _check_count(mark: Mark, anchor: Anchor) -> None:
+    """Raise unless the mark is the newest that the counter knows of, or the one it was about to count."""
+    counter, where = anchor.counter, anchor.name
+    if counter is None:
+        if mark.count is not None:
+            raise AnchorLost(
+                f"the anchor in {where} is counted, and janus.toml names no counter",
+                f"set vault.counter again; if its TPM is gone for good, {_AS_IT_IS}",
+            )
+        return
+    if mark.count is None:
+        raise AnchorLost(
+            f"the anchor in {where} was made before there was a counter",
+            "if you turned vault.counter on just now: stop janusd, janusd --prepare, start it; else somebody"
+            " put an older card back",
+        )
+    counted = counter.read()
+    if mark.count == counted + 1:
+        counter.increment()  # killed, or cut off, just before that
+    elif mark.count < counted:
+        raise VaultRolledBack(
+            f"vault and anchor are older copies, put back together: {counter.name} stands at {counted},"
+            f" they are from {mark.count}",
+            "find out who put them there; somebody forgotten since may be in them. Where nobody did, and"
+            " another program moved the counter, take one of the copies and look who is in it: janusctl vault"
+            " show, janusctl vault restore NAME --accept-older, janusctl people",
+        )
+    elif mark.count > counted:
+        raise AnchorLost(
+            f"{counter.name} stands at {counted}, and {where} knows of {mark.count}: that is another TPM",
+            f"give the old one back; if it is gone for good, {_AS_IT_IS}",
+        )
 
 
 _PUT_BACK = (

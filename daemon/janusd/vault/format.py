@@ -89,7 +89,7 @@ class Place:
     person_id: bytes
     template_id: bytes
     model_digest: bytes
-    """SHA-256 of the encoder that made the embeddings."""
+    """What made the embeddings: encoder and detector, see `manifest.bound_to`."""
     generation: int
     """The vault's generation when the record was written."""
     is_turned: bool = True

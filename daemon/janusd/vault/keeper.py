@@ -31,11 +31,11 @@ from janusd.errors import (
     VaultRolledBack,
 )
 from janusd.vault import format as sealed
-from janusd.vault.anchor import Anchor, Mark, State
+from janusd.vault.anchor import Anchor, Mark, State, read_mark
 from janusd.vault.backups import Backups
 from janusd.vault.keys import KeyRing
 from janusd.vault.private import sync_folder
-from janusd.vault.store import Change, StoredPerson, Vault, read_mark
+from janusd.vault.store import Change, StoredPerson, Vault
 
 _SET_ASIDE = frozenset({VaultDamaged, VaultRolledBack})
 """By exact class: a vault of a newer version, or one that stands open, is whole and stays where it is."""
@@ -347,7 +347,7 @@ class Keeper:
         keks = tuple(sealed.kek(source.key(), place.device_id) for source in sources)
         try:
             return read_mark(place.anchor, keks, place.device_id)
-        except AnchorLost:
+        except (AnchorLost, VaultRolledBack):
             if not accept_older:
                 raise
             return None

@@ -128,6 +128,11 @@ def pack(
         how, salt, key = How.DOOR, b"", ours
         secret = _agree(ephemeral, theirs, ours + theirs)
     else:
+        if len(passphrase) < SHORTEST_PASSPHRASE:
+            raise EnrolmentRefused(
+                f"a passphrase of {len(passphrase)} characters can be guessed",
+                f"give at least {SHORTEST_PASSPHRASE}, better five words drawn by dice",
+            )
         how, salt, key = _preferred(), secrets.token_bytes(16), b""
         secret = _stretch(how, passphrase, salt)
     header = msgspec.msgpack.encode(_Header(how, salt, key, model_digest, bytes.fromhex(identity.signs_as)))
@@ -158,7 +163,7 @@ def unpack(
         )
     if header.model != model_digest:
         raise EnrolmentRefused(
-            "the parcel's people were enrolled with another encoder than this door's",
+            "the parcel's people were enrolled with another encoder or detector than this door's",
             "install the same model at both doors, or enrol them here",
         )
     try:
@@ -202,11 +207,6 @@ def _preferred() -> How:
 
 
 def _stretch(how: How, passphrase: str, salt: bytes) -> Secret:
-    if len(passphrase) < SHORTEST_PASSPHRASE:
-        raise EnrolmentRefused(
-            f"a passphrase of {len(passphrase)} characters can be guessed",
-            f"give at least {SHORTEST_PASSPHRASE}, better five words drawn by dice",
-        )
     if len(salt) != 16:
         raise ValueError("a salt of another size")
     if how is How.ARGON2ID:

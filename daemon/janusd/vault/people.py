@@ -109,7 +109,7 @@ def refuse_taken(opened: Sequence[Opened], name: str, model_digest: bytes) -> No
     if taken is not None:
         raise PersonExists(
             f"{taken[1].name} is enrolled already"
-            + ("" if taken[0].model_digest == model_digest else ", with another encoder"),
+            + ("" if taken[0].model_digest == model_digest else ", with another encoder or detector"),
             "forget them first, or choose another name",
         )
 
@@ -158,7 +158,9 @@ def with_guard(record: Record, guard: Embedding, margin: float) -> Record:
     """
     probe = np.asarray(guard, np.float32)
     if probe.shape != (record.embeddings.shape[1],):
-        raise EnrolmentRefused("that try was seen by another encoder", "nothing can be kept of it")
+        raise EnrolmentRefused(
+            "that try was seen by another encoder or detector", "nothing can be kept of it"
+        )
     alike = record.embeddings @ record.embeddings.T
     np.fill_diagonal(alike, -1.0)
     own = alike.max(axis=1, initial=-1.0) if len(record.embeddings) > 1 else np.ones(1, np.float32)

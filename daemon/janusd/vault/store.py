@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from janusd.core.gallery import Template
 from janusd.core.terms import ALWAYS, Terms
 from janusd.core.types import Embedding
-from janusd.errors import InstallerError, OwnerError, PersonNotFound
+from janusd.errors import AnchorLost, InstallerError, OwnerError, PersonNotFound
 from janusd.hardening import Secret, wipe
 from janusd.ports import KeySource
 from janusd.vault import anchor as marks
@@ -56,7 +56,7 @@ from janusd.vault.seals import (
     seal_state,
 )
 
-__all__ = ["StoredPerson", "Vault", "read_mark"]
+__all__ = ["StoredPerson", "Vault"]
 
 Change: TypeAlias = Callable[[Sequence[Opened], Opened], sealed.Record]
 """Gives what is to be kept of a person, of all who are enrolled and of that one; see `people`."""
@@ -114,9 +114,9 @@ class Vault:
     ) -> Vault:
         """Open a vault and every record in it once; bring it up to date with this version and this key.
 
-        `model_digest` is the SHA-256 of the present encoder. Where the vault opens with one of the `previous`
-        keys instead, it is sealed anew under the present one. Raises VaultLocked for another key or device,
-        VaultDamaged for altered bytes and its own kinds for older copies (see `janusd.errors`),
+        `model_digest` is that of the present encoder and detector. Where the vault opens with one of the
+        `previous` keys instead, it is sealed anew under the present one. Raises VaultLocked for another key
+        or device, VaultDamaged for altered bytes and its own kinds for older copies (see `janusd.errors`),
         KeyUnavailable, and InstallerError where the disk will not have it.
         """
         if len(model_digest) != sealed.DIGEST_BYTES:
@@ -233,7 +233,7 @@ class Vault:
             found = next((one for one in contents.opened if one[0].person_id.hex() == person_id), None)
             if found is None or found[0].model_digest != self._seals.model_digest:
                 raise PersonNotFound(
-                    "they are not enrolled any more, or with another encoder", "enrol them anew"
+                    "they are not enrolled any more, or with another encoder or detector", "enrol them anew"
                 )
             grown = replace(found[1], embeddings=np.concatenate([found[1].embeddings, more]))
             row = self._seals.replace_person(connection, contents, found[0], grown)
@@ -290,12 +290,10 @@ class Vault:
             self._seals.write_state(connection, state, raises_floor=False)
 
     def anchor_now(self) -> None:
-        """Mark the present state, whatever the anchor holds. Raises InstallerError."""
+        """Mark the present state, whatever the anchor holds. Raises InstallerError, AnchorLost."""
         if self._anchor is not None:
             with self._changing:
-                self._anchor.write(
-                    marks.encode_mark(self._seals.kek, self._seals.device_id, self.vault_id, self.state)
-                )
+                marks.keep(self._anchor, self._seals.kek, self._seals.device_id, self.vault_id, self.state)
                 self.anchor_fault = ""
 
     def anchor_in(self, anchor: Anchor) -> None:
@@ -338,7 +336,7 @@ class Vault:
                 self._seals.write_state(connection, contents.state, raises_floor=raises_floor)
             try:
                 self.anchor_now()
-            except InstallerError as e:
+            except (InstallerError, AnchorLost) as e:
                 self.anchor_fault = str(e)
 
     def _check_anchor(self, keks: tuple[Secret, ...]) -> None:
@@ -346,7 +344,7 @@ class Vault:
         contents = self._contents()
         if self._anchor is None:
             return
-        mark = read_mark(self._anchor, keks, self._seals.device_id)
+        mark = marks.read_mark(self._anchor, keks, self._seals.device_id)
         is_first = mark is None and self._database.kind is KIND_1  # made before there were anchors
         if is_first or not marks.check(mark, contents.vault_id, contents.state, self._anchor.name):
             self.anchor_now()
@@ -399,16 +397,10 @@ class Vault:
         """Anchor it, and leave no old box in the file."""
         try:
             self.anchor_now()
-        except InstallerError as e:
+        except (InstallerError, AnchorLost) as e:
             self.anchor_fault = str(e)
         self._database.erase_history()
 
     def _contents(self) -> Contents:
         with self._database.reading() as connection:
             return self._seals.open_all(connection, is_first=self._is_first)
-
-
-def read_mark(anchor: Anchor, keks: tuple[Secret, ...], device_id: bytes) -> Mark | None:
-    """What the anchor knows. Raises AnchorLost."""
-    raw = anchor.read()
-    return None if raw is None else marks.decode_mark(keks, device_id, raw, anchor.name)

@@ -1,0 +1,65 @@
+"""What setup binds a door to: its camera, and where there is a TPM the state of its vault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from janusd import survey
+from janusd.cli.setup.answers import Answers, CameraAnswer, KeysAnswer
+from janusd.cli.setup.scout import Camera, Key
+from janusd.cli.setup.steps.camera import CameraStep
+from janusd.cli.setup.steps.keys import KeysStep
+
+WEBCAM = Camera("opencv", "/dev/video0", "HD Webcam", identity="HD Webcam @ usb-1.2, 046d:0826, serial 9D")
+TPM = Key("tpm", "credential", "none", "A systemd credential, sealed by this device's TPM", True, "stops")
+FILE = Key("file", "file", "none", "A file", False, "stops nobody")
+
+
+def desk(folder: Path, answers: Answers, *, tpm: bool = True, is_device: bool = True) -> Any:
+    place = SimpleNamespace(is_device=is_device, vault=folder / "janus", credential=folder / "credential")
+    found = SimpleNamespace(cameras=(WEBCAM,), keys=(TPM, FILE), tpm=tpm)
+    return SimpleNamespace(janus={}, answers=answers, found=found, place=place)
+
+
+def settings(step: CameraStep | KeysStep, asked: Any) -> dict[str, object]:
+    return {setting.change.key: setting.change.value for setting in step.settings(asked)}
+
+
+def test_the_door_is_bound_to_the_camera_that_sits_there(tmp_path: Path) -> None:
+    chosen = desk(tmp_path, Answers(camera=CameraAnswer("opencv", "/dev/video0")))
+    assert settings(CameraStep(), chosen)["identity"] == WEBCAM.identity
+    chosen = desk(
+        tmp_path, Answers(camera=CameraAnswer("opencv", "/dev/video0", identity="HD Webcam @ usb-1.2"))
+    )
+    assert settings(CameraStep(), chosen)["identity"] == "HD Webcam @ usb-1.2"
+    chosen = desk(tmp_path, Answers(camera=CameraAnswer("opencv", "rtsp://there")))  # nothing to be bound to
+    assert settings(CameraStep(), chosen)["identity"] == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "tpm", "is_device", "counts"),
+    [
+        ("tpm", True, True, True), ("tpm", False, True, False),
+        ("file", True, True, False), ("tpm", True, False, False),
+    ],
+)  # fmt: skip
+def test_a_new_vault_is_counted_where_there_is_a_tpm(
+    tmp_path: Path, source: Any, tpm: bool, is_device: bool, counts: bool
+) -> None:
+    chosen = desk(tmp_path, Answers(keys=KeysAnswer(source)), tpm=tpm, is_device=is_device)
+    assert settings(KeysStep(), chosen).get("counter", "none") == ("tpm2" if counts else "none")
+    assert any("counter in this device's TPM" in line for line in KeysStep().plan(chosen)) == counts
+    (tmp_path / "janus").mkdir()
+    (tmp_path / "janus" / "vault.db").touch()  # one that is there keeps what it has
+    assert "counter" not in settings(KeysStep(), chosen)
+
+
+def test_the_survey_sees_a_tpm(tmp_path: Path) -> None:
+    assert not survey.has_tpm(tmp_path)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "tpmrm0").touch()
+    assert survey.has_tpm(tmp_path)
