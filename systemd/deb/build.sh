@@ -54,6 +54,7 @@ program janusctl janusd.cli.main
 program janus-self-test janusd.selftest
 program janus-binding janusd_hw.keys_credential
 program janus-pam janusd.cli.pam
+program janus-session janusd.cli.session
 # Without Debian's site packages: nothing of them is needed, and the start is sooner.
 program janus-latchd janusd_hw.latchd.main -IS
 program janus-lock-now janusd_hw.latchd.lock_now -IS
@@ -75,6 +76,8 @@ for page in "$root"/docs/man/*.[158]; do
     to "$page" "$man" && gzip -n9 "$tree/$man"
 done
 to "$root/docs/man/janusctl.bash" usr/share/bash-completion/completions/janusctl
+to "$root/docs/man/janusctl.zsh" usr/share/zsh/vendor-completions/_janusctl
+to "$root/docs/man/janusctl.fish" usr/share/fish/vendor_completions.d/janusctl.fish
 mkdir -p "$tree/usr/bin"
 ln -s /opt/janus/bin/janusctl "$tree/usr/bin/janusctl"
 

@@ -16,6 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import gpiod
+
+import janusd
+import janusd_hw
 from janusd_hw.fake_gpiod import FakeChip
 from janusd_hw.latch_remote import RemoteLatch, pack_ask
 from janusd_hw.latchd.wire import Ask
@@ -80,8 +84,7 @@ class SimChip:
         (self._folder / f"sim_gpio{line}" / "pull").write_text("pull-up" if level else "pull-down")
 
     def command(self, program: str) -> list[str]:
-        module = {"janus-latchd": "main", "janus-lock-now": "lock_now"}[program]
-        return [sys.executable, "-I", "-m", f"janusd_hw.latchd.{module}"]
+        return as_installed(program)
 
 
 def until(is_so: Callable[[], bool], timeout_s: float = 30.0) -> float:
@@ -91,6 +94,16 @@ def until(is_so: Callable[[], bool], timeout_s: float = 30.0) -> float:
         assert time.monotonic() - start_s < timeout_s, "waited too long"
         time.sleep(0.002)
     return time.monotonic() - start_s
+
+
+def as_installed(program: str) -> list[str]:
+    """Start one of the two programs as the Debian package does: `program` in systemd/deb/build.sh."""
+    module = {"janus-latchd": "main", "janus-lock-now": "lock_now"}[program]
+    folders = [str(Path(str(package.__file__)).parents[1]) for package in (janusd, janusd_hw, gpiod)]
+    start = (
+        f"import sys; sys.path[:0] = {folders}; from janusd_hw.latchd.{module} import main; sys.exit(main())"
+    )
+    return [sys.executable, "-IS", "-c", start]
 
 
 class Rig:

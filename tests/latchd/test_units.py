@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from latch_kit import WATCHDOG_S
+from latch_kit import WATCHDOG_S, as_installed
 
 from janusd.config import LatchSection
 from janusd_hw.latchd import lock_now
@@ -64,6 +64,9 @@ def test_only_latchd_may_open_a_gpio_chip_and_only_the_binding_the_board_s_key()
     allowed = {name: re.findall(r"^DeviceAllow=(\S+)", text[name], re.MULTILINE) for name in UNITS}
     assert [name for name in UNITS if "char-gpiochip" in allowed[name]] == ["janus-latchd.service"]
     assert [name for name in UNITS if "/dev/vcio" in allowed[name]] == ["janus-binding.service"]
+    assert [name for name in UNITS if "/dev/tpmrm0" in allowed[name]] == ["janusd.service"]
+    rules = (SYSTEMD / "99-janus.rules").read_text()
+    assert re.search(r'^SUBSYSTEM=="tpmrm", RUN.*u:janus:rw', rules, re.MULTILINE)
     assert all(unit(name)["Service"]["DevicePolicy"] == "closed" for name in UNITS if allowed[name])
 
 
@@ -89,6 +92,12 @@ def test_every_program_of_a_unit_is_one_that_the_package_installs() -> None:
     for name in UNITS:
         for program in re.findall(r"/opt/janus/bin/([a-z-]+)", (SYSTEMD / name).read_text()):
             assert f"\nprogram {program} " in recipe, f"{name} starts {program}"
+    for program in ("janus-latchd", "janus-lock-now"):  # as the tests start them, and measure their start
+        flags, module = (
+            as_installed(program)[1],
+            re.findall(r"from (\S+) import", as_installed(program)[-1])[0],
+        )
+        assert f"\nprogram {program} {module} {flags}\n" in recipe
 
 
 @pytest.fixture

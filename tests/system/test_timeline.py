@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from janusd.cli.setup import answers
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from timeline import Moment, draw, tell  # noqa: E402 - the rig is a program, not a package
@@ -69,3 +71,36 @@ def test_what_runs_in_the_guest_needs_nothing_of_ours(program: Path) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert not [name for name in imported if name.startswith("janus")]
+
+
+def test_all_figures_stand_in_one_table_and_what_failed_after_them() -> None:
+    import rig  # noqa: PLC0415 - likewise
+
+    told = rig.table(
+        {
+            "right-face": {"verdict": "passed", "relay high, s": 3.1},
+            "right-face-persists": {"verdict": "passed", "relay high, s": 3.2},
+            "sandbox": {"verdict": "FAILED: it is open", "verify": "", "journal": ["a", "b"]},
+        }
+    ).splitlines()
+    assert [" ".join(line.split()) for line in told] == [
+        "relay high, s 3.1",
+        "relay high, s, a dead owner's line persists 3.2",
+        "verify nothing",
+        "1 of 3 scenarios failed: sandbox",
+    ]
+
+
+def test_every_scenario_belongs_to_one_part_and_says_what_it_is() -> None:
+    from scenarios import PARTS, PERSISTS, SCENARIOS  # noqa: PLC0415 - likewise
+
+    assert len(SCENARIOS) == sum(map(len, PARTS.values()))
+    assert not set(PARTS) & set(SCENARIOS) - {"sandbox", "setup"}  # those two are parts of their own
+    assert set(PERSISTS) <= set(SCENARIOS)
+    assert all(play.__doc__ for play in SCENARIOS.values())
+
+
+def test_the_rig_s_answers_are_ones_that_setup_understands() -> None:
+    lines = answers.load(HERE / "guest" / "door.toml").lines
+    assert lines is not None
+    assert set(lines.wires()) == {"relay", "rex", "contact"}

@@ -12,7 +12,7 @@ echo rig-gpio > $chip/label
 for line in 17 22 23 24 27; do mkdir -p $chip/line$line && echo GPIO$line > $chip/line$line/name; done
 echo 1 > /sys/kernel/config/gpio-sim/rig/live
 for pull in /sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio22/pull; do echo pull-up > "$pull"; done  # closed
-modprobe v4l2loopback devices=1 video_nr=10 card_label=rig-camera exclusive_caps=1
+sh /rig/loopback.sh
 mkdir -p /run/rig
 if [ -x /opt/janus/bin/python ]; then
     systemctl start --no-block rig-camera.service rig-observer.service 2> /dev/null || true
