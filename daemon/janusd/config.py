@@ -6,19 +6,17 @@ must not be able to make the door careless. All wrong fields are reported at onc
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
+from janusd import sections
 from janusd.core.schedule import Holidays
-from janusd.errors import ConfigError
+from janusd.sections import where
 
 DEFAULT_PATH = Path("/etc/janus/janus.toml")
 LARGEST_FPIR = 0.01
@@ -37,9 +35,11 @@ class CameraSection(_Section, frozen=True):
     device: str = "/dev/video0"
     """For opencv: a V4L2 node or a stream address. For picamera2: the camera's number."""
     identity: str = ""
-    """Which camera must sit there, as `janusctl doctor` names it; empty accepts any."""
+    """Which camera must sit there, as `janusctl doctor` names it; empty accepts any of this board."""
     nir_device: str = ""
     """A second camera of the same driver, without an infrared filter and beside an IR lamp."""
+    nir_identity: str = ""
+    """Which one that must be."""
     pixels: Literal["auto", "mjpeg", "yuyv"] = "auto"
     """For V4L2: how the camera sends pictures. Larger ones than 640x480 need mjpeg on USB 2."""
     backlight: bool = True
@@ -58,6 +58,8 @@ class CameraSection(_Section, frozen=True):
     """For replay: pictures come as a camera would send them, or as fast as they are looked at."""
     follow: bool = False
     """For replay of a folder: wait for further images instead of ending."""
+    insecure: bool = False
+    """Whether a camera that a program plays is accepted too (v4l2loopback), to try things out."""
 
 
 class LatchSection(_Section, frozen=True):
@@ -156,6 +158,12 @@ class VaultSection(_Section, frozen=True):
     anchor: str = ""
     """A file, best on another disk, that tells an older vault put back; empty means the file `vault` in a
     folder beside the directory, with "-anchor" after its name."""
+    counter: Literal["none", "tpm2"] = "none"
+    """What tells an anchor put back together with its vault: a counter in this board's TPM 2.0."""
+    counter_device: str = "/dev/tpmrm0"
+    """For counter = "tpm2": the kernel's device of it, or a socket of swtpm."""
+    counter_index: Annotated[int, Meta(ge=0x0180_0000, le=0x01BF_FFFF)] = 0x0180_4A41
+    """For counter = "tpm2": where in the TPM; janusd --prepare makes it. Two vaults need two."""
     binding: Literal["none", "rpi-otp", "command", "credential"] = "none"
     """Hardware whose answer is mixed into the key, so that the card opens nowhere else."""
     binding_command: tuple[str, ...] = ()
@@ -191,6 +199,13 @@ class HolidaysSection(_Section, frozen=True):
 
     dates: tuple[str, ...] = ()
     """"2027-03-26" for one day, "12-25" for that of each year."""
+
+
+class SignsSection(_Section, frozen=True):
+    """[signs]: what a display at the door says."""
+
+    language: Literal["", "en", "de", "fr", "es"] = ""
+    """In which language; empty takes the system's."""
 
 
 class DisputesSection(_Section, frozen=True):
@@ -248,6 +263,7 @@ class Config(_Section, frozen=True):
     log: LogSection = LogSection()
     rules: RulesSection = RulesSection()
     holidays: HolidaysSection = HolidaysSection()
+    signs: SignsSection = SignsSection()
     disputes: DisputesSection = DisputesSection()
     control: ControlSection = ControlSection()
     model: ModelSection = ModelSection()
@@ -255,32 +271,17 @@ class Config(_Section, frozen=True):
 
 def load(path: Path) -> Config:
     """Read a file. Raises ConfigError that lists every wrong field with its line and what is allowed."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror})", "write it, or name another with --config"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text", "save it as UTF-8") from error
-    return parse(text, str(path))
+    return parse(sections.text_of(path, "write it, or name another with --config"), str(path))
 
 
 def parse(text: str, name: str = "janus.toml") -> Config:
     """Read the text of a configuration; `name` stands for it in messages."""
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not valid TOML: {error}", "correct that line") from error
-    problems: list[str] = []
-    for section, table in tables.items():
-        _check_section(section, table, text, problems)
+    tables, problems = sections.tables(text, name, _SECTIONS)
     config = Config()
     if not problems:
         config = msgspec.convert(tables, Config)
         problems = _contradictions(config, text)
-    if problems:
-        raise ConfigError("\n".join(f"{name}: {problem}" for problem in problems), "nothing was changed")
+    sections.refuse(name, problems)
     return config
 
 
@@ -299,102 +300,67 @@ def insecure(config: msgspec.Struct) -> list[str]:
 _SECTIONS: dict[str, type[_Section]] = {field.name: field.type for field in msgspec.structs.fields(Config)}
 
 
-def _check_section(section: str, table: object, text: str, problems: list[str]) -> None:
-    """Add a line to `problems` for each key that is unknown or has a value it may not have."""
-    if section not in _SECTIONS:
-        problems.append(_where(text, section) + f"no such section{_nearest(section, list(_SECTIONS))}")
-        return
-    if not isinstance(table, dict):
-        problems.append(_where(text, section) + f"write a section [{section}], not a single value")
-        return
-    fields = {field.name: field for field in msgspec.structs.fields(_SECTIONS[section])}
-    for key, value in table.items():
-        if key not in fields:
-            problems.append(_where(text, section, key) + f"no such key{_nearest(key, list(fields))}")
-            continue
-        try:
-            msgspec.convert(value, fields[key].type)
-        except msgspec.ValidationError as error:
-            default = msgspec.json.encode(fields[key].default).decode()
-            limits = allowed(fields[key].type) or str(error).replace("`", "")
-            problems.append(_where(text, section, key) + f"{limits}, not {value!r}; the default is {default}")
-
-
-def allowed(kind: object) -> str:
-    """Say what a field may be; empty where the library's own message says it better."""
-    if get_origin(kind) is Literal:
-        return "must be one of " + ", ".join(json.dumps(choice) for choice in get_args(kind))
-    if get_origin(kind) is Annotated:
-        base, meta = get_args(kind)
-        if base is str:
-            return f"must be text in quotes, of {meta.min_length} to {meta.max_length} characters"
-        number = "a whole number" if base is int else "a number"
-        low = f"above {meta.gt}" if meta.gt is not None else f"from {meta.ge}"
-        return f"must be {number} {low} to {meta.le}"
-    return {bool: "must be true or false", str: "must be text in quotes"}.get(kind, "")  # type: ignore[call-overload,no-any-return]  # a type is its own key
-
-
 def _contradictions(config: Config, text: str) -> list[str]:
     """Fields that are each allowed but do not go together."""
     problems = []
     decision, enrolment, promise = config.decision, config.enrolment, config.promise
     if decision.agree > decision.window:
         problems.append(
-            _where(text, "decision", "agree")
+            where(text, "decision", "agree")
             + f"{decision.agree} frames cannot agree within a window of {decision.window}"
         )
     if config.attack.level == "off" and not config.attack.insecure:
         problems.append(
-            _where(text, "attack", "level")
+            where(text, "attack", "level")
             + '"off" lets any photograph in; if that is meant, write insecure = true beside it'
         )
     if enrolment.least > enrolment.samples:
         problems.append(
-            _where(text, "enrolment", "least")
+            where(text, "enrolment", "least")
             + f"{enrolment.least} is more than the {enrolment.samples} samples asked for"
         )
     fpir = 1.0 / (promise.years * 365.25 * promise.tries_a_day)
     if fpir > LARGEST_FPIR:
         problems.append(
-            _where(text, "promise", "years")
+            where(text, "promise", "years")
             + f"one false unlock in {1 / fpir:.0f} tries is too many; years * tries_a_day must be at least "
             + f"{1 / (LARGEST_FPIR * 365.25):.2f}"
         )
     if config.vault.anchor and Path(config.vault.anchor).is_relative_to(config.vault.directory):
         problems.append(
-            _where(text, "vault", "anchor")
+            where(text, "vault", "anchor")
             + "an anchor beside the vault would be put back with it; name a file outside vault.directory"
         )
     if config.vault.binding == "command" and not config.vault.binding_command:
         problems.append(
-            _where(text, "vault", "binding_command")
+            where(text, "vault", "binding_command")
             + 'binding = "command" needs the program to ask, for example ["/usr/local/bin/janus-tee-key"]'
         )
     if config.idle.trigger in ("gpio", "both") and config.latch.driver != "latchd":
         problems.append(
-            _where(text, "idle", "trigger")
+            where(text, "idle", "trigger")
             + f'"{config.idle.trigger}" needs latch.driver = "latchd": its process holds the trigger inputs'
         )
     if config.idle.trigger == "gpio" and not config.idle.gate:
         problems.append(
-            _where(text, "idle", "gate") + 'false looks at every frame; remove it, or trigger = "gpio"'
+            where(text, "idle", "gate") + 'false looks at every frame; remove it, or trigger = "gpio"'
         )
     control = config.control
     named = [*control.owners, *control.operators, *control.residents, *control.sensors]
     if twice := sorted({uid for uid in named if named.count(uid) > 1}):
         problems.append(
-            _where(text, "control", "operators")
+            where(text, "control", "operators")
             + f"user {twice[0]} stands in two lists; a user is owner, operator, resident or sensor"
         )
     try:
         Holidays.parse(config.holidays.dates)
     except ValueError as error:
-        problems.append(_where(text, "holidays", "dates") + str(error))
+        problems.append(where(text, "holidays", "dates") + str(error))
     try:
         zone_of(config.rules)
     except (LookupError, ValueError, OSError):
         problems.append(
-            _where(text, "rules", "zone")
+            where(text, "rules", "zone")
             + f'no such time zone {config.rules.zone!r} on this system; write one as "Europe/Berlin"'
         )
     problems += _camera_contradictions(config.camera, text)
@@ -405,37 +371,18 @@ def _camera_contradictions(camera: CameraSection, text: str) -> list[str]:
     problems = []
     if "@" in camera.device and "://" in camera.device:
         problems.append(
-            _where(text, "camera", "device")
+            where(text, "camera", "device")
             + "a login does not belong into this file; name a credential: camera.login"
         )
     if camera.driver == "replay" and not camera.path:
         problems.append(
-            _where(text, "camera", "path") + "a replay needs the path of an image folder or video file"
+            where(text, "camera", "path") + "a replay needs the path of an image folder or video file"
         )
     if camera.nir_device and camera.nir_device == camera.device:
-        problems.append(_where(text, "camera", "nir_device") + "must be another camera than camera.device")
+        problems.append(where(text, "camera", "nir_device") + "must be another camera than camera.device")
     return problems
 
 
 def zone_of(section: RulesSection) -> ZoneInfo | None:
     """The zone hours are read in; None for the system's. Raises LookupError, ValueError, OSError."""
     return ZoneInfo(section.zone) if section.zone else None
-
-
-def _where(text: str, section: str, key: str = "") -> str:
-    """Say "line 12: camera.fps: ", without the line where the key is not written plainly."""
-    inside = not key
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([\w.-]+)\s*\]", line)
-        if header:
-            inside = header[1] == section
-            if inside and not key:
-                return f"line {number}: [{section}]: "
-        elif key and inside and re.match(rf"\s*{re.escape(key)}\s*=", line):
-            return f"line {number}: {section}.{key}: "
-    return f"{section}.{key}: " if key else f"[{section}]: "
-
-
-def _nearest(word: str, allowed: list[str]) -> str:
-    near = difflib.get_close_matches(word, allowed, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(allowed)}"

@@ -6,12 +6,12 @@ _janusctl_table() {
     verbs=() options=() places=()
     case $1 in
         "")
-            verbs=(setup enrol people why dispute confirm forget unlock-face status watch log visits doctor attack-test vault model)
+            verbs=(setup enrol people why dispute confirm forget unlock-face status watch log visits doctor bench report attack-test vault model)
             options=(--help --version --socket=@file --json) ;;
         "setup")
             options=(--help --socket=@file --json '--step=board camera accelerator lines pulse promise keys units enrol' '--skip=board camera accelerator lines pulse promise keys units enrol' --answers=@file --answers-template --dry-run --undo --root=@folder) ;;
         "enrol")
-            options=(--help --socket=@file --json --live --from-images=@folder --reinforce --hours=@other --yes '--picture=auto blocks sixel kitty none' --rate=@other)
+            options=(--help --socket=@file --json --live --from-images=@folder --reinforce --hours=@other '--role=owner resident guest' --from=@other --until=@other '--second=none code confirm' --code-file=@file --two-people --no-two-people --yes '--picture=auto blocks sixel kitty none' --rate=@other)
             places=(@other) ;;
         "people")
             verbs=(export import set rename suspend resume)
@@ -59,6 +59,11 @@ _janusctl_table() {
             options=(--help --socket=@file --json --since=@other) ;;
         "doctor")
             options=(--help --socket=@file --json) ;;
+        "bench")
+            options=(--help --socket=@file --json --seconds=@other) ;;
+        "report")
+            options=(--help --socket=@file --json --yes --show --no-bench)
+            places=(@file) ;;
         "attack-test")
             verbs=(record report)
             options=(--help --socket=@file --json) ;;

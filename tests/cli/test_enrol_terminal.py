@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import io
 import os
 import pty
 import re
+import shutil
+import struct
+import subprocess
+import termios
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -161,6 +167,20 @@ def test_sixels_paint_each_pixel_once_in_its_grey() -> None:
     assert len(written) * 2 < BYTES_A_SECOND, "at least two frames a second"
 
 
+@pytest.mark.skipif(shutil.which("sixel2png") is None, reason="apt install libsixel-bin")
+def test_libsixel_reads_the_same_picture_from_them(tmp_path: Path) -> None:
+    picture = bitmap(head("ada", "front"), 144, 108)
+    subprocess.run(
+        ["sixel2png", "-o", tmp_path / "out.png"], input=sixel.encode(picture).encode(), check=True
+    )
+    shown = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_GRAYSCALE)
+    assert shown is not None
+    assert shown.shape == (216, 288)
+    true = np.frombuffer(bytes(picture.pixels), np.uint8).reshape(108, 144, 3) @ [0.30, 0.59, 0.11]
+    assert np.abs(shown[::2, ::2].astype(float) - true).mean() < 12
+    assert np.abs(shown[::2, ::2].astype(float)[:, ::-1] - true).mean() > 20, "the right way round"
+
+
 def painted(written: str, width: int, height: int) -> np.ndarray:
     """Paint sixels as a terminal would."""
     shown = np.full((height + 6, width), -1.0)
@@ -293,6 +313,31 @@ def _drain(master: int, into: bytearray) -> None:
         if not chunk:
             return
         into += chunk
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(20, 6), (40, 12), (80, 24), (200, 60)])
+@pytest.mark.parametrize("way", [Way.BLOCKS, Way.KITTY, Way.SIXEL])
+def test_on_a_screen_of_any_size_nothing_leaves_it_and_the_hint_is_there(
+    columns: int, rows: int, way: Way
+) -> None:
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    with os.fdopen(slave, "w", encoding="utf-8") as out:
+        written = bytearray()
+        reader = threading.Thread(target=_drain, args=(master, written))
+        reader.start()
+        with Keys(slave) as keys, Screen(out) as screen:
+            stage = ScreenStage(screen, keys, way, true_colour=True)
+            stage.show(shown("A little closer."), Progress("Ada", side=Side.LEFT, samples=1, wanted=5))
+    reader.join()
+    os.close(master)
+    text = written.decode()
+    assert "A little closer."[: columns - 3] in text
+    assert all(
+        int(row) <= rows and int(column) <= columns for row, column in re.findall(r"\x1b\[(\d+);(\d+)H", text)
+    )
+    for line in re.findall(r"\x1b\[2K(?:\x1b\[[\d;]+m)?([^\x1b]*)", text):
+        assert len(line) < columns
 
 
 def test_on_paper_a_hint_takes_a_line_only_when_it_lasts() -> None:

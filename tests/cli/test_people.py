@@ -11,7 +11,7 @@ import pytest
 
 from janusd.cli.logs import count
 from janusd.cli.main import main
-from janusd.cli.people import parse_day
+from janusd.cli.terms import parse_day
 from janusd.door import Entry, Explanation, Person, TermsChange
 from support.fake_door import ENTRIES, FakeDoor, FakeSteward
 from support.serving import serving

@@ -99,6 +99,17 @@ def test_a_name_with_newlines_and_ansi_forges_no_line_in_the_service_log(
     assert said == [f"uid {os.geteuid()} asks Forget eve\\nUNLOCK root\\x1b[2J\\u202e"]
 
 
+def test_a_name_is_not_told_to_the_systems_journal(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
+    caplog.set_level("INFO")
+    with Caller(path) as caller:
+        caller.call("Forget", name="Anna Berg")
+    said = [record.getMessage() for record in caplog.records if "Forget" in record.getMessage()]
+    assert said == [f"uid {os.geteuid()} asks Forget -"]
+
+
 def test_a_message_that_never_ends_is_cut_off(path: Path):
     with Caller(path) as caller:
         with suppress(ConnectionError):

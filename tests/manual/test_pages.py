@@ -6,6 +6,7 @@ import gzip
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -95,7 +96,7 @@ def test_each_key_of_janus_toml_is_on_its_page_with_default_limits_and_a_word_ab
         assert sorted(key.name for key in keys) == sorted(fields)
         for key in keys:
             assert key.says, f"{section.name}.{key.name} needs a docstring"
-            value = config.tomllib.loads(f"key = {key.default}")["key"]
+            value = tomllib.loads(f"key = {key.default}")["key"]
             assert msgspec.convert(value, fields[key.name].type) == fields[key.name].default
     text = printed(PAGES["janus.toml.5"].text())
     assert re.search(r'level = "passive"\n.*\n.*One of "off", "passive", "live"\.', text)
@@ -163,7 +164,7 @@ def test_text_that_is_too_long_is_told_in_characters() -> None:
 def test_the_package_installs_each_page_and_the_completion(tmp_path: Path) -> None:
     build = (ROOT / "systemd/deb/build.sh").read_text(encoding="utf-8")
     (to,) = re.findall(r"^to\(\) .*$", build, re.MULTILINE)
-    (step,) = re.findall(r"^for page in .*?^done\nto .*?$", build, re.MULTILINE | re.DOTALL)
+    (step,) = re.findall(r"^for page in .*?^done\n(?:to [^\n]*\n)+", build, re.MULTILINE | re.DOTALL)
     script = f"set -euo pipefail\nroot=$1 tree=$2\n{to}\n{step}\n"
     subprocess.run(["bash", "-c", script, "build", str(ROOT), str(tmp_path)], check=True)
     installed = {str(path.relative_to(tmp_path)): path for path in tmp_path.rglob("*") if path.is_file()}
@@ -173,6 +174,8 @@ def test_the_package_installs_each_page_and_the_completion(tmp_path: Path) -> No
         "usr/share/man/man8/janus-latchd.8.gz",
         "usr/share/man/man8/janusd.8.gz",
         "usr/share/bash-completion/completions/janusctl",
+        "usr/share/zsh/vendor-completions/_janusctl",
+        "usr/share/fish/vendor_completions.d/janusctl.fish",
     }
     packed = installed["usr/share/man/man1/janusctl.1.gz"].read_bytes()
     assert gzip.decompress(packed).decode() == PAGES["janusctl.1"].text()

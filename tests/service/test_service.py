@@ -17,7 +17,7 @@ from janusd.core import policy
 from janusd.core.forward import Checkpoint, Line, first_wrong
 from janusd.core.limiter import Tally
 from janusd.core.types import Frame, Image
-from janusd.door import Event
+from janusd.door import Event, TermsChange
 from janusd.errors import (
     CameraError,
     EnrolmentBusy,
@@ -249,6 +249,26 @@ def test_names_and_hours_that_cannot_be_are_refused_at_once(rig: Rig) -> None:
         rig.door.begin_enrolment("two\nlines", "")
 
 
+def test_somebody_is_stored_on_the_terms_they_were_enrolled_on(rig: Rig) -> None:
+    token = rig.door.begin_enrolment("Anna", "")
+    with pytest.raises(EnrolmentRefused, match="guest"):
+        rig.door.set_enrolment_terms(token, TermsChange(role="guest"))
+    with pytest.raises(EnrolmentRefused):
+        rig.door.set_enrolment_terms(token, TermsChange(hours="someday"))
+    change = TermsChange(hours="sat 09:00-13:00", role="guest", valid_until="2026-12-25T00:00:00+00:00")
+    rig.door.set_enrolment_terms(token, change)
+    for seed in (100, 101):
+        rig.door.add_image(token, paint("a", seed=seed))
+    anna = rig.door.commit_enrolment(token)
+    assert (anna.role, anna.hours, anna.valid_until[:10]) == ("guest", "sat 09:00-13:00", "2026-12-25")
+    rules = [entry.note for entry in rig.door.log("", 100) if entry.kind == "rules"]
+    assert len(rules) == 1
+    assert "guest" in rules[0]
+    token = rig.door.begin_reinforcement("Anna")
+    with pytest.raises(EnrolmentRefused, match="keeps the terms"):
+        rig.door.set_enrolment_terms(token, TermsChange(role="owner"))
+
+
 def test_the_same_face_cannot_be_enrolled_under_two_names(rig: Rig) -> None:
     rig.enrol("a", "Ada")
     token = rig.door.begin_enrolment("Eve", "")
@@ -317,6 +337,16 @@ def test_reload_takes_over_rules_and_names_what_needs_a_restart(rig: Rig) -> Non
     assert "100 years" in rig.door.status().promise
     stricter = parse(QUICK.replace("hold_s = 1", "hold_s = 2\nline = 4"))
     assert rig.door.reload(stricter) == ["latch"]
+
+
+def test_the_language_of_the_signs_is_taken_over_while_running(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    rig.door.reload(parse(QUICK))
+    assert rig.door._signboard.words.language == "de"
+    assert rig.door.reload(parse(QUICK + '[signs]\nlanguage = "fr"')) == []
+    assert rig.door._signboard.words.language == "fr"
 
 
 def test_more_people_raise_the_threshold(rig: Rig) -> None:

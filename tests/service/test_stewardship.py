@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_service import QUICK, Rig
 
 from janusd.config import parse
 from janusd.core.limiter import Tally
@@ -18,7 +19,6 @@ from janusd.errors import EnrolmentRefused, InstallerError, OwnerError, PersonEx
 from janusd.vault.keys import FileKey
 from janusd.vault.ring import Ring
 from janusd_hw.fakes import SPEC
-from test_service import QUICK, Rig
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 KEEPS = "[disputes]\nkeep_unlocks = 4\n"

@@ -54,7 +54,7 @@ def test_answers_are_kept_as_they_were_given() -> None:
         ("[promise]\nyears = 0", "line 2: promise.years: must be a number above 0 to 1000, not 0"),
         ("[promise]\npeople = 1.5", "promise.people: must be a whole number from 1 to 1000"),
         ("[camera]\nfps = 12", "line 1: [camera]: driver is missing"),
-        ("[enrol]\nname = ''", "enrol.name: must be text of 1 to 64 letters"),
+        ("[enrol]\nname = ''", "enrol.name: must be text in quotes, of 1 to 64 characters"),
         ("[units]\nenable = 'yes'", "units.enable: must be true or false"),
         ("[units", "not valid TOML"),
     ],

@@ -139,6 +139,7 @@ def old(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_working_door_is_the_old_or_the_new_one_wherever_setup_is_killed(
     old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,6 +173,7 @@ def test_a_working_door_is_the_old_or_the_new_one_wherever_setup_is_killed(
         print(f" [{moment - 1} kills]", end="")
 
 
+@pytest.mark.slow
 def test_an_undo_that_is_killed_is_done_again(old: Path, tmp_path: Path) -> None:
     here, done = tmp_path / "here", tmp_path / "done"
     setup(copy(old, here), answers=NEW)
@@ -191,6 +193,7 @@ def test_an_undo_that_is_killed_is_done_again(old: Path, tmp_path: Path) -> None
     assert moment > 10
 
 
+@pytest.mark.slow
 def test_a_first_setup_that_is_killed_left_nothing_or_a_door_that_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +239,7 @@ TYPED = ["", "1", "", "1", "relay 11", "", "", "8", "n", "3", "5", "2", "", ""]
 it."""
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_question_leaves_the_door_as_it_was_and_keeps_the_answers(
     old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

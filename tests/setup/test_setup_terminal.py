@@ -61,6 +61,7 @@ class Passing(threading.Thread):
             number += 1
 
 
+@pytest.mark.slow
 def test_a_door_from_nothing_to_the_first_unlock_by_answers_alone(
     root: Path, tmp_path: Path, systemctl: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_door_from_nothing_to_the_first_unlock_by_answers_alone(
         print(f" [setup to first unlock: {took_s:.0f} s]", end="")
 
 
+@pytest.mark.slow
 def test_a_person_is_led_through_every_step_at_80_by_24(root: Path) -> None:
     with Terminal([*JANUSCTL, "--root", str(root)]) as terminal:
         screen = terminal.answer("Is that right?", "?")
@@ -216,6 +218,7 @@ def sshd(tmp_path: Path) -> Iterator[list[str]]:
         server.wait(10)
 
 
+@pytest.mark.slow
 def test_over_ssh_a_lost_line_leaves_all_as_it_was_and_the_next_one_goes_on(
     root: Path, sshd: list[str]
 ) -> None:

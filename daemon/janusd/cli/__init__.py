@@ -4,6 +4,8 @@
     verbs.py     status, people, forget, log, doctor
     enrol.py     enrol, from pictures or live
     watch.py     watch
+    bench.py     bench; what other boards take stands in references.py
+    report.py    report; what the device tells: device.py; whose names go: redact.py
     remote.py    `door.Door` as seen through the socket, typed
     client.py    blocking Varlink over a Unix socket
     show.py      what it looks like

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from janusd.cli import terms
 from janusd.cli.client import PictureRefused
 from janusd.cli.exits import Exit, exit_of, problem
 from janusd.cli.remote import RemoteDoor
@@ -18,6 +19,7 @@ from janusd.cli.verbs import Usage
 from janusd.door import Feedback, Person, Review
 from janusd.errors import OwnerError
 from janusd.escape import escape
+from janusd.language import language_of, words
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -50,8 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="take the .jpg .png .webp files in DIR, one face each")  # fmt: skip
     parser.add_argument("--reinforce", action="store_true",
                         help="add samples to somebody enrolled: at dusk, with glasses")  # fmt: skip
-    parser.add_argument("--hours", default="", metavar="HOURS",
-                        help="when they are welcome; always, if not given")  # fmt: skip
+    terms.arguments(parser)
     parser.add_argument("--yes", action="store_true", help="store without a question at the end")
     parser.add_argument("--picture", choices=PICTURES, default="auto",
                         help="how to show the live picture; none gives hints alone (auto)")  # fmt: skip
@@ -61,16 +62,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def enrol(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     """Enrol somebody; nothing is stored unless it ends well."""
-    if args.reinforce and args.hours:
-        raise Usage("--reinforce leaves the hours as they are; leave --hours out")
+    wanted = terms.given(args)
+    if args.reinforce and wanted:
+        raise Usage("--reinforce leaves the terms as they are; change them with janusctl people set")
+    hours = str(wanted.pop("hours", ""))
     files = find_pictures(args.from_images) if args.from_images else None
     samples: list[Sample] = []
     try:
         token = (
-            door.begin_reinforcement(args.name)
-            if args.reinforce
-            else door.begin_enrolment(args.name, args.hours)
+            door.begin_reinforcement(args.name) if args.reinforce else door.begin_enrolment(args.name, hours)
         )
+        if wanted:  # at once: what cannot be is said before anybody turns their head
+            door.set_enrolment_terms(token, wanted)
         if files is None:
             samples.extend(_live(door, token, args))
         elif args.json:
@@ -78,7 +81,7 @@ def enrol(door: RemoteDoor, args: argparse.Namespace) -> Exit:
         else:
             _show(_files(door, token, files), samples, files)
         review = door.review_enrolment(token) if samples and samples[-1].samples else None
-        if not _confirmed(args, review):
+        if not _confirmed(args, review, lambda other: door.set_enrolment_terms(token, other)):
             return Exit.REFUSED
         person = door.commit_enrolment(token)
     except OwnerError as e:
@@ -127,11 +130,13 @@ def _live(door: RemoteDoor, token: str, args: argparse.Namespace) -> Iterator[Sa
     from janusd.cli import stages  # noqa: PLC0415  # with termios and signals: only where somebody is guided
     from janusd.cli.guided import Stage, lead  # noqa: PLC0415
     from janusd.cli.terminal.ability import Way, best_way, can_draw, has_true_colour  # noqa: PLC0415
+    from janusd.cli.terminal.line import Line  # noqa: PLC0415
     from janusd.cli.terminal.screen import Keys, Screen  # noqa: PLC0415
 
     out, is_asked = (sys.stderr if args.json else sys.stdout), sys.stdin.isatty() and not args.json
     with ExitStack() as opened:
-        stage: Stage = stages.LineStage(out, input if is_asked else None)
+        say = words(language_of(os.environ))
+        stage: Stage = stages.LineStage(out, input if is_asked else None, say=say)
         if is_asked and args.picture != "none" and can_draw(out, os.environ):
             keys = opened.enter_context(Keys(sys.stdin.fileno()))
             way = Way(args.picture) if args.picture != "auto" else best_way(out, os.environ, keys_fd=keys.fd)
@@ -141,6 +146,8 @@ def _live(door: RemoteDoor, token: str, args: argparse.Namespace) -> Iterator[Sa
                 way,
                 true_colour=has_true_colour(os.environ),
                 bytes_a_second=1000 * args.rate,
+                say=say,
+                line=Line(1000 * args.rate),
             )
         for side, count, wanted in lead(door, token, args.name, stage):
             yield Sample("camera", True, "good", side, count, wanted)
@@ -165,7 +172,7 @@ def _show(tries: Iterator[Sample], samples: list[Sample], files: Sequence[Path])
 
 
 def _confirmed(
-    args: argparse.Namespace, review: Review | None, ask: Callable[[str], str] | None = None
+    args: argparse.Namespace, review: Review | None, change_terms: Callable[[terms.Given], None]
 ) -> bool:
     """Show what is about to be stored, and ask; without somebody to ask, the command line was the answer."""
     if review is None or args.json:
@@ -175,11 +182,18 @@ def _confirmed(
     show.console().print(enrol_report.draw(review))
     if args.yes or review.looks_alike or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return True  # where it looks like somebody else, the daemon refuses, and says why
-    answer = (ask or input)(f"Store these samples as {escape(review.name)}? [Y/n] ").strip().lower()
-    if answer in ("", "y", "yes"):
-        return True
-    print("Nothing was stored.")
-    return False
+    keys = "[Y/n]" if args.reinforce else "[Y/n, or t for role, hours and expiry]"
+    while True:
+        answer = input(f"Store these samples as {escape(review.name)}? {keys} ").strip().lower()
+        if answer in ("", "y", "yes"):
+            return True
+        if answer != "t" or args.reinforce:
+            print("Nothing was stored.")
+            return False
+        try:
+            change_terms(terms.ask(input))
+        except OwnerError as e:
+            print(f"  {escape(str(e), 400)}")
 
 
 def _tell(args: argparse.Namespace, person: Person, review: Review | None, samples: Sequence[Sample]) -> None:

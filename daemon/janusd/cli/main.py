@@ -28,6 +28,8 @@ from janusd.errors import JanusError
 from janusd.escape import escape
 
 DEFAULT_SOCKET = "/run/janus/control"
+_MOST_SECONDS = 20.0
+"""The daemon measures no longer."""
 
 Run: TypeAlias = Callable[[RemoteDoor, argparse.Namespace], Exit]
 """A verb, ready to run."""
@@ -118,6 +120,7 @@ def make_parser() -> argparse.ArgumentParser:
         "enrol", _enrol, "teach the door a face",
         'janusctl enrol "Anna Berg"', 'janusctl enrol "Anna Berg" --reinforce    # at dusk, with glasses ...',
         'janusctl enrol bob --from-images ~/bob --hours "mon-fri 08:00-18:00"',
+        "janusctl enrol cleo --role guest --until 2026-12-24",
         more="Nothing is stored unless it ends well: Ctrl-C, a lost connection or too few good\n"
         "pictures leave the door as it was.",
     )  # fmt: skip
@@ -181,6 +184,27 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb("doctor", _ask(verbs.doctor), "check the whole door and say what to do", "janusctl doctor",
          "janusctl doctor --json", more="Ends with 5 when something fails.")  # fmt: skip
+
+    bench = verb(
+        "bench", _bench, "time every stage on this door's own camera and networks",
+        "janusctl bench", "janusctl bench --seconds 10", "janusctl bench --json > bench.json",
+        more="The door goes on meanwhile. Beside its figures stand those of other boards, and of each\n"
+        "whether somebody measured it or whether it is only the least that can be.",
+    )  # fmt: skip
+    bench.add_argument("--seconds", type=_seconds, default=5.0, metavar="S",
+                       help=f"for how long to measure, 1 to {_MOST_SECONDS:g} (5)")  # fmt: skip
+
+    report = verb(
+        "report", _report, "gather what somebody who helps needs, without anybody's name or face",
+        "sudo janusctl report", "sudo janusctl report --show | less", "sudo janusctl report door.txt --yes",
+        more="One text file: versions, settings without free text, doctor, bench, units, journal, hardware.\n"
+        "It says first what is in it, overwrites nothing, and sends nothing anywhere.",
+    )  # fmt: skip
+    report.add_argument("file", nargs="?", type=Path, metavar="FILE",
+                        help="where to write it; a new file here, if not given")  # fmt: skip
+    report.add_argument("--yes", action="store_true", help="write it without a question")
+    report.add_argument("--show", action="store_true", help="print all of it instead of writing it")
+    report.add_argument("--no-bench", action="store_true", help="do not time the door's stages")
 
     test = verb(
         "attack-test", attack_verb.run, "hold attacks before this door, and say what that allows to claim",
@@ -246,6 +270,18 @@ def _log(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     return logs.run(door, args)
 
 
+def _bench(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    from janusd.cli import bench  # noqa: PLC0415
+
+    return bench.run(door, args)
+
+
+def _report(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    from janusd.cli import report  # noqa: PLC0415
+
+    return report.run(door, args)
+
+
 def _visits(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     from janusd.cli import logs  # noqa: PLC0415
 
@@ -263,6 +299,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:6]) <= 10_000:
         raise argparse.ArgumentTypeError(f"cannot use {text!r}; give a number from 1 to 10000")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"cannot use {text!r}; give a number from 1 to {_MOST_SECONDS:g}")
+    return seconds
 
 
 def _examples(*lines: str) -> str:

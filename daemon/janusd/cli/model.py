@@ -77,13 +77,14 @@ def _install(args: argparse.Namespace) -> Exit:
     from janusd.bundle.install import INSTALLED, install
 
     done = install(args.file, _keys(args), target=args.installed or INSTALLED, allow_older=args.older)
-    people = _enrolled(args.socket) if done.is_new_encoder else None
+    people = _enrolled(args.socket) if done.asks_to_enrol else None
     if args.json:
         value = {
             **_described(done.now),
             "before": _described(done.before) if done.before else None,
             "changed": not done.was_there,
             "new_encoder": done.is_new_encoder,
+            "asks_to_enrol_again": done.asks_to_enrol,
             "people_to_enrol_again": people,
         }
         print(json.dumps(value, indent=2))
@@ -95,12 +96,13 @@ def _install(args: argparse.Namespace) -> Exit:
     was = f", in place of {escape(done.before.title)}" if done.before else ""
     print(f"{title} is installed{was}. The door runs it once it is restarted: {_RESTART}")
     print("A [model] directory in janus.toml would come before it.")
-    if done.is_new_encoder:
+    if done.asks_to_enrol:
+        which = "encoder" if done.is_new_encoder else "face detector"
         who = {None: "Everybody", 1: "The one person"}.get(people, f"All {people} people")
         print(
-            f"The encoder is another one. {who} enrolled so far will not be recognised after the restart:\n"
+            f"The {which} is another one. {who} enrolled so far will not be recognised after the restart:\n"
             "janusctl doctor counts them; forget and enrol each again. Until then their samples stay sealed\n"
-            "to the old encoder: install that one again, with --older, and they are recognised as before."
+            f"to the old {which}: install that one again, with --older, and they are recognised as before."
         )
     return Exit.OK
 
@@ -142,6 +144,7 @@ def _described(signed: Signed) -> dict[str, object]:
         "version": encoder.version,
         "sha256": encoder.sha256,
         "detector": encoder.detector,
+        "model_digest": signed.manifest.model_digest.hex(),
         "signed_by": signed.signer.name,
         "key": signed.signer.id.hex(),
         "files": {name: len(content) for name, content in signed.files.items()},

@@ -1,28 +1,20 @@
-"""Verbs about people who are enrolled: `people set|rename|suspend|resume`, `why`, `dispute`, `confirm`.
-
-A code is never an argument: those stand in the shell's history and in every process list.
-"""
+"""Verbs about people who are enrolled: `people set|rename|suspend|resume`, `why`, `dispute`, `confirm`."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
+from janusd.cli import terms
 from janusd.cli.exits import Exit
 from janusd.cli.remote import RemoteDoor
 from janusd.cli.verbs import Usage
 from janusd.cli.when import local, parse_since
 from janusd.door import Explanation, Person
 from janusd.escape import escape
-
-ROLES = ("owner", "resident", "guest")
-SECONDS = ("none", "code", "confirm")
 
 
 def arguments(
@@ -47,22 +39,7 @@ def arguments(
         "Hours are read in the door's zone; on a holiday only those that name 'hol' count:\n"
         '  --hours "mon-fri 08:00-18:00, hol 10:00-12:00"',
     )  # fmt: skip
-    one.add_argument("--hours", metavar="HOURS", help="when they are welcome; '' for always")
-    one.add_argument("--role", choices=ROLES, help="a guest needs --until")
-    one.add_argument("--from", dest="valid_from", metavar="DAY", help="from then on; none for no such day")
-    one.add_argument("--until", dest="valid_until", metavar="DAY",
-                     help="until that day is over, or '2026-12-24 18:00'; none for ever")  # fmt: skip
-    one.add_argument("--second", choices=SECONDS,
-                     help="what they need besides their face: a code on the button at the door, or the word"
-                     " of a local program")  # fmt: skip
-    one.add_argument(
-        "--code-file",
-        type=Path,
-        metavar="FILE",
-        help="with --second code: its first line, as 3-1-4-2; asked for, if not given",
-    )
-    one.add_argument("--two-people", action=argparse.BooleanOptionalAction, default=None,
-                     help="whether somebody else must be recognised just before")  # fmt: skip
+    terms.arguments(one)
     one.add_argument("--clear-guards", action="store_true", help="drop what was kept from disputes")
 
     one = add("rename", _rename, "call somebody by another name")
@@ -125,25 +102,6 @@ def confirm(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     return Exit.OK
 
 
-def parse_day(text: str, *, is_end: bool) -> str:
-    """ISO 8601 with a zone for a day or a moment, empty for "none"; a day alone is meant to its end.
-
-    Raises ValueError.
-    """
-    words = text.strip()
-    if words.lower() == "none":
-        return ""
-    try:
-        moment = datetime.fromisoformat(words)
-    except ValueError:
-        raise ValueError(f"cannot read {text!r}; write 2026-12-24, '2026-12-24 18:00' or none") from None
-    if is_end and len(words) == len("2026-12-24"):
-        moment += timedelta(days=1)
-    if moment.tzinfo is None:
-        moment = moment.astimezone()  # by that day's offset, not today's: summer time may lie between
-    return moment.isoformat()
-
-
 def _moment(text: str) -> str:
     try:
         return parse_since(text, datetime.now().astimezone())
@@ -158,29 +116,7 @@ def _number(text: str) -> int:
 
 
 def _set(door: RemoteDoor, args: argparse.Namespace) -> Exit:
-    code = None
-    if args.second == "code":
-        code = _code(args)
-    elif args.code_file is not None:
-        raise Usage("a code goes with --second code")
-    dates: dict[str, str | None] = {}
-    for key, is_end in (("valid_from", False), ("valid_until", True)):
-        given = getattr(args, key)
-        try:
-            dates[key] = None if given is None else parse_day(given, is_end=is_end)
-        except (ValueError, OverflowError) as e:
-            raise Usage(str(e)) from e
-    if args.role == "guest" and not dates["valid_until"]:
-        raise Usage("a guest needs --until DAY")
-    wanted = {
-        "hours": args.hours,
-        "role": args.role,
-        **dates,
-        "second": args.second,
-        "code": code,
-        "needs_two": args.two_people,
-    }
-    given = {key: value for key, value in wanted.items() if value is not None}
+    given = terms.given(args)
     if not given and not args.clear_guards:
         raise Usage("nothing is to be changed; see janusctl people set --help")
     return _tell(args, door.set_terms(args.name, given, clears_guards=args.clear_guards))
@@ -206,20 +142,6 @@ def _tell(args: argparse.Namespace, person: Person) -> Exit:
 
         show.console().print(show.people([person]))
     return Exit.OK
-
-
-def _code(args: argparse.Namespace) -> str:
-    if args.code_file is not None:
-        try:
-            return str(args.code_file.read_text(encoding="utf-8")).split("\n", 1)[0].strip()
-        except (OSError, UnicodeDecodeError) as e:
-            raise Usage(f"{args.code_file} cannot be read as text") from e
-    if not sys.stdin.isatty():
-        raise Usage("there is nobody here to ask for a code; add --code-file FILE")
-    first = getpass.getpass("Code, such as 3-1-4-2: ")
-    if getpass.getpass("Again: ") != first:
-        raise Usage("the two codes differ; nothing was changed")
-    return first.strip()
 
 
 def _draw(told: Explanation) -> None:

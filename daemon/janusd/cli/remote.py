@@ -16,11 +16,13 @@ from janusd.door import (
     Exported,
     Feedback,
     Finding,
+    Measurement,
     Person,
     Question,
     Review,
     Scene,
     Status,
+    Timing,
     VaultStatus,
 )
 from janusd.errors import ControlError
@@ -34,11 +36,13 @@ _T = TypeVar(
     Exported,
     Feedback,
     Finding,
+    Measurement,
     Person,
     Question,
     Review,
     Scene,
     Status,
+    Timing,
     VaultStatus,
 )
 
@@ -90,6 +94,11 @@ class RemoteDoor:
     def begin_reinforcement(self, name: str) -> str:
         """Open the door's one enrolment to add samples to somebody; its token."""
         return str(self._client.call("ReinforcePerson", name=name).get("token"))
+
+    def set_enrolment_terms(self, token: str, changes: Mapping[str, str | bool]) -> None:
+        """On what terms whoever is being enrolled may come in."""
+        given: dict[str, Any] = {"token": token, **changes}
+        self._client.call("SetEnrolmentTerms", **given)
 
     def guide_enrolment(
         self, token: str, side: str, look: str, size: tuple[int, int] = (0, 0), timeout_s: float = 1.0
@@ -194,6 +203,12 @@ class RemoteDoor:
     def doctor(self) -> list[Finding]:
         """What the daemon finds when it checks itself."""
         return _read_all(Finding, self._client.call("Doctor").get("findings"))
+
+    def measure(self, seconds: float) -> Measurement:
+        """How long every stage takes on what the camera shows now."""
+        reply = self._client.call("Measure", reply_within_s=seconds + CALL_TIMEOUT_S, seconds=seconds)
+        measured = _read(Measurement, reply.get("measurement"))
+        return replace(measured, stages=_read_all(Timing, measured.stages))
 
     def vault(self) -> VaultStatus:
         """How the vault is."""

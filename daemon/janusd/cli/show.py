@@ -16,6 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from janusd import language
 from janusd.cli.when import duration, local
 from janusd.core.reason import Reason
 from janusd.door import Entry, Event, Finding, Person, Status
@@ -162,6 +163,14 @@ def doctor(findings: Sequence[Finding]) -> RenderableType:
     )
 
 
+def contents(sections: Sequence[tuple[str, int, str]]) -> RenderableType:
+    """What `janusctl report` would write: title, lines, and what they tell."""
+    table = _table("part", "lines", "what is in it")
+    for title, lines, says in sections:
+        table.add_row(escape(title), str(lines), escape(says, 200))
+    return table
+
+
 def event(decision: Event, times: int = 1, width: int | None = None) -> Text:
     """One line of `janusctl watch`."""
     kind = "open" if decision.unlocks else "shut"
@@ -183,7 +192,8 @@ def sample(tried: Sample) -> Text:
     line = Text.assemble("  ", mark("ok" if tried.accepted else "fail"), " ")
     line.append(f"{escape(tried.source, 40):<24} ", style="dim")
     if not tried.accepted:
-        return line.append(escape(tried.hint, 200) or words(tried.reason))
+        hint = language.words(language.language_of(os.environ)).hint(tried.hint)
+        return line.append(escape(hint, 200) or words(tried.reason))
     counted = (
         f"{tried.samples} of {tried.wanted}" if tried.samples <= tried.wanted else f"{tried.samples} now"
     )
@@ -232,7 +242,7 @@ def samples_report(person: Person, wanted: int, refused: Iterable[str]) -> Rende
 def _table(*headings: str) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for heading in headings:
-        numeric = heading in ("samples", "number")
+        numeric = heading in ("samples", "number", "lines")
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     return table
 

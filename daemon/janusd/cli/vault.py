@@ -22,6 +22,7 @@ from janusd.escape import escape
 
 _PART_CHARS = 8192
 _LARGEST_BYTES = 8 * 1024 * 1024
+_SEALED = ", or --sealed where it was exported to this door's address"
 
 
 def vault_arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -102,13 +103,13 @@ def _show(door: RemoteDoor, args: argparse.Namespace) -> Exit:
         print(json.dumps(asdict(vault), indent=2))
     else:
         lines = {
-            "state": vault.fault or f"well, {vault.change} changes",
+            "state": vault.fault or f"well, {vault.change} change{'' if vault.change == 1 else 's'}",
             "key": vault.key,
             "anchor": vault.anchor,
             "backups": ", ".join(vault.backups) or "none",
             "quarantine": ", ".join(vault.quarantine) or "empty",
-            "signs as": vault.signs_as,
-            "address": vault.address,
+            "signs as": f"{vault.signs_as} (for people import --from, at another door)",
+            "address": f"{vault.address} (for people export --to, at another door)",
         }
         for what, says in lines.items():
             print(f"{what:<11} {escape(says, 500)}")
@@ -144,7 +145,12 @@ def _export(door: RemoteDoor, args: argparse.Namespace) -> Exit:
             file.write(parcel)
     except OSError as e:
         raise Usage(f"{args.file} cannot be written: {e.strerror}") from e
-    return _say(args, "exported", str(args.file))
+    if args.json:
+        return _say(args, "exported", str(args.file))
+    how = " --sealed" if args.to else ""
+    print(f"exported: {escape(str(args.file), 500)}; take it to the other door, and there:")
+    print(f"  janusctl people import FILE{how} --from {door.vault().signs_as}")
+    return Exit.OK
 
 
 def _import(door: RemoteDoor, args: argparse.Namespace) -> Exit:
@@ -154,7 +160,7 @@ def _import(door: RemoteDoor, args: argparse.Namespace) -> Exit:
         raise Usage(f"{args.file} cannot be read: {e.strerror}") from e
     if len(parcel) > _LARGEST_BYTES:
         raise Usage(f"{args.file} is too large to be people of a door")
-    passphrase = "" if args.sealed else _passphrase(args, again=False)
+    passphrase = "" if args.sealed else _passphrase(args, again=False, otherwise=_SEALED)
     text = base64.b64encode(parcel).decode("ascii")
     for start in range(0, len(text), _PART_CHARS):
         door.add_parcel_part(text[start : start + _PART_CHARS])
@@ -166,14 +172,14 @@ def _import(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     return Exit.OK
 
 
-def _passphrase(args: argparse.Namespace, *, again: bool) -> str:
+def _passphrase(args: argparse.Namespace, *, again: bool, otherwise: str = "") -> str:
     if args.passphrase_file is not None:
         try:
             return str(args.passphrase_file.read_text(encoding="utf-8")).split("\n", 1)[0]
         except (OSError, UnicodeDecodeError) as e:
             raise Usage(f"{args.passphrase_file} cannot be read as text") from e
     if not sys.stdin.isatty():
-        raise Usage("there is nobody here to ask for a passphrase; add --passphrase-file FILE")
+        raise Usage(f"there is nobody here to ask for a passphrase; add --passphrase-file FILE{otherwise}")
     first = getpass.getpass("Passphrase: ")
     if again and getpass.getpass("Again: ") != first:
         raise Usage("the two passphrases differ; nothing was exported")

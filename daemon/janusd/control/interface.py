@@ -24,6 +24,7 @@ from janusd.door import (
     Exported,
     Feedback,
     Finding,
+    Measurement,
     Person,
     Review,
     Scene,
@@ -39,6 +40,7 @@ MAX_TEXT_CHARS = 1024
 
 MAX_LIVE_TIMEOUT_S = 60.0
 MAX_SHOWN_FPS = 10.0
+MAX_MEASURED_S = 20.0
 MAX_LABEL_CHARS = 24
 MAX_ENTRIES = 10_000
 """Log lines in one reply: about 2 MB."""
@@ -149,6 +151,24 @@ class DoorInterface(VarlinkInterface, name=NAME):
         """Open the door's one enrolment to add samples to somebody enrolled. Goes on like any other."""
         return await self._desk.reinforce(_text("name", name))
 
+    @varlinkmethod
+    async def SetEnrolmentTerms(
+        self,
+        *,
+        token: str,
+        hours: str | None = None,
+        role: str | None = None,
+        valid_from: str | None = None,
+        valid_until: str | None = None,
+        second: str | None = None,
+        code: str | None = None,
+        needs_two: bool | None = None,
+    ) -> None:
+        """On what terms whoever is being enrolled may come in, once stored; as for SetTerms."""
+        self._own("SetEnrolmentTerms", token)
+        change = _terms(hours, role, valid_from, valid_until, second, code, needs_two)
+        await self._desk.ask(self._desk.door.set_enrolment_terms, token, change)
+
     @varlinkmethod(return_parameter="view")
     async def GuideEnrolment(
         self,
@@ -224,10 +244,7 @@ class DoorInterface(VarlinkInterface, name=NAME):
         role is owner, resident or guest; second is none, code or confirm; code, such as '3-1-4-2', is the
         presses on the button at the door. Times are ISO 8601 with a zone, empty for none.
         """
-        texts = {"hours": hours, "role": role, "valid_from": valid_from, "valid_until": valid_until,
-                 "second": second, "code": code}  # fmt: skip
-        checked = {key: None if value is None else _text(key, value) for key, value in texts.items()}
-        change = TermsChange(**checked, needs_two=needs_two, clears_guards=clears_guards)
+        change = _terms(hours, role, valid_from, valid_until, second, code, needs_two, clears_guards)
         return await self._desk.ask(self._desk.door.steward.set_terms, _text("name", name), change)
 
     @varlinkmethod(return_parameter="person")
@@ -304,6 +321,13 @@ class DoorInterface(VarlinkInterface, name=NAME):
     async def Doctor(self) -> list[Finding]:
         """Check what can be checked from inside."""
         return await self._desk.ask(self._desk.door.doctor)
+
+    @varlinkmethod(return_parameter="measurement")
+    async def Measure(self, *, seconds: float = 5.0) -> Measurement:
+        """Time every stage on what the camera shows now, for 1 to 20 seconds; the door goes on meanwhile."""
+        if not 1 <= seconds <= MAX_MEASURED_S:
+            raise InvalidParameter(parameter="seconds")
+        return await self._desk.ask(self._desk.door.measure, seconds)
 
     @varlinkmethod(return_parameter="vault")
     async def GetVault(self) -> VaultStatus:
@@ -402,6 +426,23 @@ class DoorInterface(VarlinkInterface, name=NAME):
         if token != self._desk.token:
             why = "this is not an enrolment that this connection began"
             raise NotAllowed(verb=verb, uid=self._uid, why=why)
+
+
+def _terms(
+    hours: str | None,
+    role: str | None,
+    valid_from: str | None,
+    valid_until: str | None,
+    second: str | None,
+    code: str | None,
+    needs_two: bool | None,
+    clears_guards: bool = False,
+) -> TermsChange:
+    """The change that these say, each text checked."""
+    texts = {"hours": hours, "role": role, "valid_from": valid_from, "valid_until": valid_until,
+             "second": second, "code": code}  # fmt: skip
+    checked = {key: None if value is None else _text(key, value) for key, value in texts.items()}
+    return TermsChange(**checked, needs_two=needs_two, clears_guards=clears_guards)
 
 
 def _text(parameter: str, value: str) -> str:

@@ -34,6 +34,7 @@ from janusd.control.peer import ADMIN_ACTS, Access, Peer
 from janusd.control.wire import Wire
 from janusd.errors import ControlError, JanusError
 from janusd.escape import escape
+from janusd.journal import journald
 
 _log = logging.getLogger("janusd.control")
 
@@ -180,8 +181,9 @@ class Session:
                 verb=call.method_name, uid=self._peer.uid, why="this user may not ask that"
             )
         if call.method_name in ADMIN_ACTS:
-            name = call.parameters.get("name", "")
-            _log.info("uid %d asks %s %s", self._peer.uid, call.method_name, escape(str(name)))
+            # systemd's journal lies in the clear: whose name it was stands in the door log alone
+            name = "-" if journald.is_there() else escape(str(call.parameters.get("name", "")))
+            _log.info("uid %d asks %s %s", self._peer.uid, call.method_name, name)
 
 
 def parse_call(message: bytes) -> VarlinkMethodCall:

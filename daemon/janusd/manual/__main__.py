@@ -15,7 +15,9 @@ FOLDER = Path("docs/man")
 def written(root: Path) -> dict[str, str]:
     """What the files of docs/man are to say, by name."""
     made = {page.file: page.text() for page in pages(root)}
-    return made | {"janusctl.bash": completion.script(commands.read(make_parser()))}
+    program = commands.read(make_parser())
+    shells = {"bash": completion.script, "zsh": completion.zsh, "fish": completion.fish}
+    return made | {f"janusctl.{shell}": write(program) for shell, write in shells.items()}
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import msgspec
 
-from janusd import config
+from janusd import config, sections
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _key(field: msgspec.structs.FieldInfo, says: str, written: Mapping[str, tupl
 
 def _limits(kind: object) -> str:
     """What a value may be, where its default does not show that."""
-    said = config.allowed(kind).removeprefix("must be ")
+    said = sections.allowed(kind).removeprefix("must be ")
     if said in ("true or false", "text in quotes"):
         return ""
     said = re.sub(r"above (\S+) to", r"above \1 and at most", said)

@@ -6,17 +6,14 @@ relay test and enrolment are left alone. All wrong fields of a file are reported
 
 from __future__ import annotations
 
-import difflib
-import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from janusd import sections
 from janusd.cli.setup.tomledit import dumps
-from janusd.errors import ConfigError
 
 ROLES = ("relay", "rex", "contact", "tamper", "trigger", "led_released", "led_alarm", "buzzer")
 """As in latch.toml; relay first, the only one that a lock must have."""
@@ -40,6 +37,8 @@ class CameraAnswer(_Section):
     device: str = ""
     path: str = ""
     follow: bool = False
+    identity: str = ""
+    """Empty: the one that sits there now."""
     width_px: Annotated[int, Meta(ge=160, le=4096)] = 1280
     height_px: Annotated[int, Meta(ge=120, le=4096)] = 720
     fps: Annotated[float, Meta(ge=1, le=120)] = 15.0
@@ -63,6 +62,7 @@ class Wire(_Section):
 
 Plug = int | Wire
 """A header pin, or a table that says more."""
+_PLUG = "must be the number of a header pin, or a table like { pin = 11, active_low = true }"
 
 
 class LinesAnswer(_Section):
@@ -147,91 +147,19 @@ _SECTIONS: dict[str, type[_Section]] = {
 
 def load(path: Path) -> Answers:
     """Read a file. Raises ConfigError that lists every wrong field with its line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror})", "begin one: janusctl setup --answers-template"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text", "save it as UTF-8") from error
-    return parse(text, str(path))
+    return parse(sections.text_of(path, "begin one: janusctl setup --answers-template"), str(path))
 
 
 def parse(text: str, name: str = "answers.toml") -> Answers:
     """Read the text of an answers file; `name` stands for it in messages."""
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not valid TOML: {error}", "correct that line") from error
-    problems: list[str] = []
-    for section, table in tables.items():
-        _check(section, table, text, problems)
-    if problems:
-        raise ConfigError("\n".join(f"{name}: {problem}" for problem in problems), "nothing was changed")
+    tables, problems = sections.tables(text, name, _SECTIONS, {Plug | None: _PLUG})
+    sections.refuse(name, problems)
     return msgspec.convert(tables, Answers)
 
 
 def written(answers: Answers) -> str:
     """The answers as a file that `parse` reads."""
     return dumps(msgspec.to_builtins(answers))
-
-
-def _check(section: str, table: object, text: str, problems: list[str]) -> None:
-    if section not in _SECTIONS:
-        problems.append(_where(text, section) + f"no such section{_nearest(section, list(_SECTIONS))}")
-        return
-    if not isinstance(table, dict):
-        problems.append(_where(text, section) + f"write a section [{section}], not a single value")
-        return
-    fields = {field.name: field for field in msgspec.structs.fields(_SECTIONS[section])}
-    for key, value in table.items():
-        if key not in fields:
-            problems.append(_where(text, section, key) + f"no such key{_nearest(key, list(fields))}")
-            continue
-        try:
-            msgspec.convert(value, fields[key].type)
-        except msgspec.ValidationError as error:
-            said = _allowed(fields[key].type) or str(error).replace("`", "").replace(" - at $", ", in ")
-            problems.append(_where(text, section, key) + f"{said}, not {value!r}")
-    for key, field in fields.items():
-        if field.required and key not in table:
-            problems.append(_where(text, section) + f"{key} is missing")
-
-
-def _allowed(kind: Any) -> str:  # noqa: ANN401 - any type a field may have
-    """What a field may be, in words."""
-    if get_origin(kind) is Literal:
-        return "must be one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
-    if get_origin(kind) is Annotated:
-        base, meta = get_args(kind)
-        if base is str:
-            return f"must be text of {meta.min_length} to {meta.max_length} letters"
-        number = "a whole number" if base is int else "a number"
-        low = f"above {meta.gt}" if meta.gt is not None else f"from {meta.ge}"
-        return f"must be {number} {low} to {meta.le}"
-    if kind == Plug | None:
-        return "must be the number of a header pin, or a table like { pin = 11, active_low = true }"
-    return {bool: "must be true or false", str: "must be text in quotes"}.get(kind, "")
-
-
-def _where(text: str, section: str, key: str = "") -> str:
-    """Say "line 12: lines.relay: ", as janus.toml's errors do."""
-    inside = not key
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([\w.-]+)\s*\]", line)
-        if header:
-            inside = header[1] == section
-            if inside and not key:
-                return f"line {number}: [{section}]: "
-        elif key and inside and re.match(rf"\s*{re.escape(key)}\s*=", line):
-            return f"line {number}: {section}.{key}: "
-    return f"{section}.{key}: " if key else f"[{section}]: "
-
-
-def _nearest(word: str, allowed: list[str]) -> str:
-    near = difflib.get_close_matches(word, allowed, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(allowed)}"
 
 
 TEMPLATE = """\
@@ -247,6 +175,7 @@ driver = "picamera2"          # or "opencv" (USB, streams), "replay" (a folder o
 device = "0"                  # picamera2: its number; opencv: "/dev/video0", or an address like rtsp://...
 path = ""                     # replay: the folder
 follow = false                # replay: wait for more pictures instead of ending
+identity = ""                 # which camera must sit there; empty: the one that does now
 width_px = 1280
 height_px = 720
 fps = 15

@@ -31,6 +31,7 @@ class Camera(Seen, frozen=True):
     name: str
     path: str = ""
     follow: bool = False
+    identity: str = ""
 
 
 class Chip(Seen, frozen=True):
@@ -116,6 +117,8 @@ class Found(Seen, frozen=True):
     accelerators: tuple[Accelerator, ...]
     keys: tuple[Key, ...]
     model: Model
+    tpm: bool = False
+    """Whether there is a TPM, to count the vault's states."""
 
 
 class Meaning(Seen, frozen=True):
@@ -232,6 +235,10 @@ class Scout:
     def problems(self, janus: str, latch: str) -> list[str]:
         """What is wrong with both files."""
         return [str(one) for one in self._ask(dict, ask="check", janus=janus, latch=latch)["problems"]]
+
+    def settings(self, janus: str, latch: str) -> list[str]:
+        """Both files as they may be shown to anybody: numbers, switches and choices."""
+        return [str(one) for one in self._ask(dict, ask="settings", janus=janus, latch=latch)["lines"]]
 
     def pulse(self, latch: str, door: str, hold_s: float) -> str:
         """Release the relay once; what went wrong, or ""."""

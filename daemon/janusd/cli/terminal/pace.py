@@ -9,10 +9,14 @@ class Pace:
     """A token bucket: within any second no more than `bytes_a_second` leave."""
 
     def __init__(self, bytes_a_second: int, now_s: float) -> None:
+        self._left = bytes_a_second * _BURST_S
+        self._at_s = now_s
+        self.limit(bytes_a_second)
+
+    def limit(self, bytes_a_second: int) -> None:
+        """Let no more than that leave from now on."""
         self._burst = bytes_a_second * _BURST_S
         self._rate = bytes_a_second * (1 - _BURST_S)
-        self._left = self._burst
-        self._at_s = now_s
 
     def allows(self, now_s: float) -> int:
         """How many bytes may leave now."""

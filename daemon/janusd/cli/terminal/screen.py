@@ -79,9 +79,13 @@ class Screen:
             return False
         self._resized = False
         self.columns, self.rows = _size(self._out)
+        self.clear()
+        return True
+
+    def clear(self) -> None:
+        """Begin with an empty screen again."""
         self._lines.clear()
         self.write("\x1b[0m\x1b[2J")
-        return True
 
     def line(self, row: int, text: str, style: str = "") -> None:
         """Have that row (from 1) say this; `style` is the middle of an SGR sequence, "1;32" for example."""

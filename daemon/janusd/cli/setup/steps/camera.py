@@ -102,6 +102,7 @@ class CameraStep(Quiet):
                        ("follow", answer.follow, "wait for further pictures")]  # fmt: skip
         else:
             values.append(("device", answer.device, "opencv: a node or an address; picamera2: its number"))
+            values.append(("identity", _identity(desk, answer), "no other camera is accepted there"))
         values += [("width_px", answer.width_px, ""), ("height_px", answer.height_px, ""),
                    ("fps", answer.fps, "")]  # fmt: skip
         return [Setting("janus", Change("camera", *value)) for value in values]
@@ -131,7 +132,16 @@ def _answer(camera: Camera) -> CameraAnswer:
         camera.device,
         camera.path,
         camera.follow,
+        camera.identity,
     )
+
+
+def _identity(desk: Desk, answer: CameraAnswer) -> str:
+    """Which camera the door is bound to: as answered, else the one that sits there now."""
+    if answer.identity:
+        return answer.identity
+    there = (camera.identity for camera in desk.found.cameras if _same(_answer(camera), answer))
+    return next(there, "")
 
 
 def _same(one: CameraAnswer, other: CameraAnswer) -> bool:

@@ -107,6 +107,7 @@ class EnrolStep(Quiet):
         desk.memory.note(Action(self.name, "person", answer.name))
         source = ["--from-images", answer.from_images] if answer.from_images else ["--live"]
         asked = [] if desk.person.is_asked else ["--yes"]
+        asked += [] if _people(desk) else ["--role", "owner"]  # whoever is first looks after the door
         code = main(["--socket", str(desk.place.socket), "enrol", answer.name, *source, *asked])
         if code:
             raise JanusError(f"{answer.name} was not enrolled", "try again: janusctl setup --step enrol")

@@ -92,10 +92,15 @@ class KeysStep(Quiet):
         key = self._chosen(desk)
         if key is None:
             return []
-        return [
+        settings = [
             Setting("janus", Change("vault", "key", key.source, "credential; file to try things")),
             Setting("janus", Change("vault", "binding", key.binding, "hardware that must answer")),
         ]
+        if self._will_count(desk, key):
+            settings.append(
+                Setting("janus", Change("vault", "counter", "tpm2", "tells an older disk put back"))
+            )
+        return settings
 
     def plan(self, desk: Desk) -> list[str]:
         """What is missing and will be made."""
@@ -104,6 +109,8 @@ class KeysStep(Quiet):
             return []
         if key.source == "credential" and not desk.place.credential.exists():
             plan.append(f"make a key, sealed in {desk.place.credential}")
+        if self._will_count(desk, key):
+            plan.append("make a counter in this device's TPM, which tells an older disk that is put back")
         what = "a key and an empty vault" if key.source == "file" else "an empty vault"
         return [*plan, f"make {what} in {desk.place.vault}"]
 
@@ -151,6 +158,11 @@ class KeysStep(Quiet):
         if answer is None:
             return None
         return next((key for key in desk.found.keys if key.key == answer.source), None)
+
+    def _will_count(self, desk: Desk, key: Key) -> bool:
+        """Whether a new vault gets a counter; one that is there keeps what it has, see janusd --prepare."""
+        has_tpm = desk.found.tpm and desk.place.is_device and key.source == "credential"
+        return has_tpm and not self._has_vault(desk)
 
     def _stops(self, key: Key) -> str:
         return f"{key.stops}."

@@ -183,7 +183,7 @@ class LinesStep(Quiet):
         role = _ALIASES.get(words[0], words[0])
         place = words[1].removeprefix("pin") if len(words) > 1 else ""
         if role not in ROLES or not (place.isdecimal() or place in _NOTHING):
-            person.mark("warn", f"Type what and where, like 'rex 13'. There are {', '.join(ROLES)}.")
+            person.mark("warn", f"Type what and where, like 'exit 13'. There are {', '.join(ROLES)}.")
             return False
         before = wires.pop(role, None)
         if place in _NOTHING:
@@ -219,7 +219,7 @@ class LinesStep(Quiet):
                 person.say(f"{ROLE_WORDS[role]}: {wiring.said(wire, board)}, active on {level}")
         if board.pins:
             person.say(
-                "Type changes like 'rex 13', 'relay 16 low', 'buzzer -'; 'all' takes what is recommended.",
+                "Type changes like 'exit 13', 'relay 16 low', 'buzzer -'; 'all' takes what is recommended.",
                 "dim",
             )
         else:

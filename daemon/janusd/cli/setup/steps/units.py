@@ -32,7 +32,10 @@ class UnitsStep(Quiet):
         """What systemd says of them."""
         if not desk.systemd.program:
             return "No systemd runs here."
-        return ", ".join(f"{unit}: {desk.systemd.state(unit)}" for unit in self._units(desk)) + "."
+        states = {unit: desk.systemd.state(unit) for unit in self._units(desk)}
+        if set(states.values()) == {"disabled inactive"}:
+            return "Nothing of the door is started yet."
+        return ", ".join(f"{unit}: {state}" for unit, state in states.items()) + "."
 
     def ask(self, desk: Desk) -> None:
         """Ask whether to."""
