@@ -1,10 +1,11 @@
-"""What runs the encoder: tried, measured, and left at the first sign of trouble.
+"""What runs the encoder and the detector: tried, measured, and left at the first sign of trouble.
 
 `probe` is asked once, at set-up: each option is loaded, must give what the processor gives, and is timed.
-What came of it is kept as JSON in the state directory and read at each start. At a start the chosen option
+What came of it is kept as JSON in the state directory, a file for each network, and read at each start:
+accelerators.json of the encoder, accelerators-detector.json. At a start the chosen option
 must pass the golden inputs again; when it does not, or fails later, the processor takes over and says so.
 
-    {"model": SHA-256 of the encoder, "runtime": ..., "chosen": {"name": "cpu", "threads": 2},
+    {"model": SHA-256 of the network, "runtime": ..., "chosen": {"name": "cpu", "threads": 2},
      "probed": [{"name": "cpu", "threads": 1, "ms": 4.1, "cosine": 1.0, "detail": ...}, ...]}
 
 Trust boundary: the file only names one of the options below; a wrong one costs time, never a false result.
@@ -39,12 +40,11 @@ sqrt(2 - 2 * 0.999), 0.045: less than decision.margin, as long as that was not l
 _WORTH = 0.85
 """A choice must take at most this part of the plainer one's time: less is not worth a library more."""
 _RUNS = 20
-_CHOICE, _TRYING = "accelerators.json", "accelerator.trying"
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way to run the encoder."""
+    """One way to run a network."""
 
     name: Name
     threads: int
@@ -53,12 +53,12 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an encoder can be run from. All bytes were verified by the caller."""
+    """What a network can be run from. All bytes were verified by the caller."""
 
-    encoder: bytes
+    network: bytes
     sha256: str
     edgetpu: bytes | None = None
-    """The same encoder, compiled for the Edge TPU (`*_edgetpu.tflite`)."""
+    """The same network, compiled for the Edge TPU (`*_edgetpu.tflite`)."""
     make_tensorrt: Callable[[], Network] | None = None
     """Where there is an ONNX file, and TensorRT."""
     runtime: Literal["auto"] | RuntimeName = "auto"
@@ -81,17 +81,17 @@ class Probed:
 
 
 def options(parts: Parts, most_threads: int) -> list[Option]:
-    """All that could run this encoder, the plainest first; whether it is there shows in `probe`."""
+    """All that could run this network, the plainest first; whether it is there shows in `probe`."""
 
     def cpu(threads: int) -> Option:
         return Option(
-            "cpu", threads, lambda: LiteRtNetwork(parts.encoder, threads=threads, runtime=parts.runtime)
+            "cpu", threads, lambda: LiteRtNetwork(parts.network, threads=threads, runtime=parts.runtime)
         )
 
     found = [cpu(threads) for threads in range(1, most_threads + 1)]
     if parts.delegate:
         found.append(
-            Option("delegate", most_threads, lambda: _delegated(parts.encoder, parts.delegate, parts.runtime))
+            Option("delegate", most_threads, lambda: _delegated(parts.network, parts.delegate, parts.runtime))
         )
     if (compiled := parts.edgetpu) is not None:
         found.append(Option("edgetpu", 1, lambda: _delegated(compiled, EDGETPU, parts.runtime)))
@@ -99,8 +99,8 @@ def options(parts: Parts, most_threads: int) -> list[Option]:
         found.append(Option("tensorrt", 1, parts.make_tensorrt))
     return [
         *found,
-        Option("gpu", 1, lambda: CompiledNetwork(parts.encoder, "gpu")),
-        Option("npu", 1, lambda: CompiledNetwork(parts.encoder, "npu")),
+        Option("gpu", 1, lambda: CompiledNetwork(parts.network, "gpu")),
+        Option("npu", 1, lambda: CompiledNetwork(parts.network, "npu")),
     ]
 
 
@@ -162,7 +162,7 @@ def choose(probed: Sequence[Probed]) -> Probed:
         if tried.ms is not None and (chosen is None or tried.ms <= _WORTH * (chosen.ms or 0.0)):
             chosen = tried
     if chosen is None:
-        raise NetworkError("nothing runs this encoder", "reinstall janusd and ai-edge-litert")
+        raise NetworkError("nothing runs this network", "reinstall janusd and ai-edge-litert")
     return chosen
 
 
@@ -225,6 +225,8 @@ class Shelf:
     """Where a door keeps what its probe found."""
 
     folder: Path
+    of: str = ""
+    """Which network: empty for the encoder."""
 
     def keep(self, parts: Parts, probed: Sequence[Probed]) -> Probed:
         """Choose, and write it down. Raises NetworkError without anything that runs, OSError."""
@@ -235,14 +237,14 @@ class Shelf:
             "chosen": {"name": chosen.name, "threads": chosen.threads},
             "probed": [asdict(tried) for tried in probed],
         }
-        new = self.folder / f"{_CHOICE}.new"
+        new = self._choice.with_name(f"{self._choice.name}.new")
         new.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-        new.replace(self.folder / _CHOICE)
+        new.replace(self._choice)
         self.survived()
         return chosen
 
     def chosen(self, parts: Parts) -> tuple[Name, int] | None:
-        """What to run on and with how many threads; None where nothing was probed for this encoder yet."""
+        """What to run on and with how many threads; None where nothing was probed for this network yet."""
         kept = self._read()
         try:
             if (kept["model"], kept["runtime"]) != (parts.sha256, runtime_version()):
@@ -266,24 +268,32 @@ class Shelf:
     def is_trying(self) -> str:
         """The option whose start never ended: it crashed the process, and is not tried again by itself."""
         try:
-            return (self.folder / _TRYING).read_text(encoding="utf-8")[:32]
+            return self._trying.read_text(encoding="utf-8")[:32]
         except OSError:
             return ""
 
     def trying(self, name: str) -> None:
         """Remember that this option is about to be loaded."""
         with contextlib.suppress(OSError):  # a full disk must not keep the door from starting
-            (self.folder / _TRYING).write_text(name, encoding="utf-8")
+            self._trying.write_text(name, encoding="utf-8")
             os.sync()
 
     def survived(self) -> None:
         """The option was loaded and answered."""
         with contextlib.suppress(OSError):
-            (self.folder / _TRYING).unlink(missing_ok=True)
+            self._trying.unlink(missing_ok=True)
+
+    @property
+    def _choice(self) -> Path:
+        return self.folder / (f"accelerators-{self.of}.json" if self.of else "accelerators.json")
+
+    @property
+    def _trying(self) -> Path:
+        return self.folder / (f"accelerator-{self.of}.trying" if self.of else "accelerator.trying")
 
     def _read(self) -> dict[str, Any]:
         try:
-            kept = json.loads((self.folder / _CHOICE).read_text(encoding="utf-8"))
+            kept = json.loads(self._choice.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return kept if isinstance(kept, dict) else {}
@@ -297,7 +307,7 @@ def open_network(
     shelf: Shelf | None = None,
     on_fault: Callable[[str], None] = lambda fault: None,
 ) -> FallbackNetwork:
-    """The encoder on what is wanted, or on what the probe chose; on the processor where that fails.
+    """The network on what is wanted, or on what the probe chose; on the processor where that fails.
 
     `threads` is for the processor. Raises ModelError or NetworkError when not even that runs it.
     """
@@ -306,7 +316,7 @@ def open_network(
         wanted, threads = probed[0], probed[1] if probed[0] == "cpu" else threads
     if wanted == "auto":
         wanted = "delegate" if parts.delegate else "cpu"
-    cpu = LiteRtNetwork(parts.encoder, threads=threads, runtime=parts.runtime)
+    cpu = LiteRtNetwork(parts.network, threads=threads, runtime=parts.runtime)
     if wanted == "cpu":
         return FallbackNetwork(cpu, on_fault=on_fault)
     option = next((option for option in options(parts, threads) if option.name == wanted), None)
@@ -326,15 +336,16 @@ def open_network(
 
 
 def findings(network: Network, shelf: Shelf) -> list[Finding]:
-    """What `janusctl doctor` says of the accelerator."""
+    """What `janusctl doctor` says of what a network runs on."""
+    check = f"accelerator, {shelf.of}" if shelf.of else "accelerator"
     probed = shelf.summary()
     detail = f"{network.accelerator}; probed: {probed}" if probed else f"{network.accelerator}; never probed"
     if isinstance(network, FallbackNetwork) and network.fault:
         return [
-            Finding("accelerator", "warn", detail,
+            Finding(check, "warn", detail,
                     "see to it, then restart janusd; or choose anew: janusd --probe-accelerators")
         ]  # fmt: skip
-    return [Finding("accelerator", "ok", detail, "")]
+    return [Finding(check, "ok", detail, "")]
 
 
 def list_accelerators(parts: Parts, most_threads: int) -> list[str]:

@@ -21,6 +21,7 @@ from janusd.core.types import Box, Frame, Image
 from janusd.door import Finding
 from janusd.errors import CameraError
 from janusd.ports import Camera, Meter
+from janusd_hw import v4l2
 from janusd_hw.clock import boottime_s
 from janusd_hw.frame_faults import Fault, FrameCheck
 
@@ -280,7 +281,10 @@ def identity_finding(found: str, wanted: str) -> Finding:
         return Finding("camera identity", "warn", "not known", "see the finding about the camera itself")
     if wanted:
         return _finding(
-            "camera identity", found == wanted, f"{found}; set up for {wanted}", "see camera.identity"
+            "camera identity",
+            v4l2.is_that(found, wanted),
+            f"{found}; set up for {wanted}",
+            "see camera.identity",
         )
     return Finding("camera identity", "warn", f"{found}; any other is accepted too",
                    f'bind it: camera.identity = "{found}"')  # fmt: skip

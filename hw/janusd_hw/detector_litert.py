@@ -46,9 +46,14 @@ class OwnDetector:
         self._size = (height, width)
 
     @property
+    def network(self) -> Network:
+        """What takes the first look."""
+        return self._network
+
+    @property
     def name(self) -> str:
         """Name and version: embeddings are comparable only within one detector's alignment."""
-        return f"{self._spec.name} {self._spec.version}"
+        return self._spec.identity
 
     def detect(self, image: Image) -> tuple[Face, ...]:
         """All faces in an RGB picture of any size, the most confident first. Raises NetworkError."""

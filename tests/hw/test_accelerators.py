@@ -123,7 +123,7 @@ def test_the_plainest_is_chosen_unless_another_is_worth_its_while() -> None:
     assert choose([tried("cpu", 1, 4.0), tried("cpu", 2, 3.9), tried("gpu", 1, None)]).threads == 1
     assert choose([tried("cpu", 1, 4.0), tried("cpu", 2, 2.5), tried("edgetpu", 1, 2.4)]).threads == 2
     assert choose([tried("cpu", 1, 4.0), tried("edgetpu", 1, 1.0)]).name == "edgetpu"
-    with pytest.raises(NetworkError, match="nothing runs this encoder"):
+    with pytest.raises(NetworkError, match="nothing runs this network"):
         choose([tried("cpu", 1, None)])
 
 
@@ -220,6 +220,19 @@ def test_a_gpu_or_npu_runs_it_alike_or_says_that_it_is_not_there(cpu: LiteRtNetw
     tried = probe(option, cpu, runs=3)
     print(f"\n{hardware} on this machine: {tried}")
     assert (tried.ms is None) is not ((tried.cosine or 0) >= accelerators.LEAST_COSINE)
+
+
+def test_the_detectors_choice_is_kept_beside_the_encoders(cpu: LiteRtNetwork, tmp_path: Path) -> None:
+    encoder, detector = Shelf(tmp_path), Shelf(tmp_path, "detector")
+    encoder.keep(parts(), [Probed("cpu", 1, 4.0, 1.0)])
+    assert detector.chosen(parts()) is None
+    detector.keep(parts(), [Probed("cpu", 2, 2.0, 1.0)])
+    assert (encoder.chosen(parts()), detector.chosen(parts())) == (("cpu", 1), ("cpu", 2))
+    detector.trying("gpu")
+    assert (encoder.is_trying(), detector.is_trying()) == ("", "gpu")
+    (finding,) = accelerators.findings(cpu, detector)
+    assert finding.check == "accelerator, detector"
+    assert "probed: cpu x2 2.0 ms" in finding.detail
 
 
 def test_set_up_probes_each_in_a_process_of_its_own_and_keeps_the_choice(tmp_path: Path) -> None:

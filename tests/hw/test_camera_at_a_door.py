@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_service import QUICK, Rig, wait_until
 
 from janusd.config import parse
 from janusd_hw.camera_fake import FakeCamera, Mood
 from janusd_hw.camera_watch import CameraWatch, WatchedCamera
 from janusd_hw.fakes import paint
-from test_service import QUICK, Rig, wait_until
 
 
 class Cameras(list[WatchedCamera]):
@@ -35,7 +35,13 @@ def house(tmp_path: Path) -> Iterator[Rig]:
     house.door.close()
 
 
-@pytest.mark.parametrize("mood", ["frozen", "looped", "stale", "unplugged", "silent"])
+_LONGER = ("frozen", "looped", "stale", "silent")
+"""Each is a second or two of doubt; `tests/hw/test_camera_watch.py` times them all, without a door."""
+
+
+@pytest.mark.parametrize(
+    "mood", ["unplugged", *(pytest.param(mood, marks=pytest.mark.slow) for mood in _LONGER)]
+)
 def test_nobody_is_let_in_by_a_camera_that_failed_and_everybody_again_by_one_that_works(
     house: Rig, mood: Mood
 ) -> None:

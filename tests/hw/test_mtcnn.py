@@ -57,6 +57,15 @@ def test_the_box_holds_the_landmarks(detector: Detector) -> None:
     assert box.width < 2 * 140
 
 
+def test_a_wide_picture_is_reduced_and_its_faces_are_given_in_its_own_pixels(detector: Detector) -> None:
+    image = street()
+    draw_face(image, 320, 240, 160)
+    (near,) = detector.detect(image)
+    (reduced,) = MtcnnDetector(widest_px=image.shape[1] // 2).detect(image)
+    assert np.abs(near.landmarks_px - reduced.landmarks_px).max() < 5
+    assert abs(near.box_px.height - reduced.box_px.height) < 0.1 * near.box_px.height
+
+
 def test_an_empty_street_has_no_faces(detector: Detector) -> None:
     assert detector.detect(street()) == ()
 

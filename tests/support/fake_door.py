@@ -22,6 +22,7 @@ from janusd.door import (
     Exported,
     Feedback,
     Finding,
+    Measurement,
     Person,
     Question,
     Review,
@@ -29,6 +30,7 @@ from janusd.door import (
     Status,
     Steward,
     TermsChange,
+    Timing,
     VaultStatus,
 )
 from janusd.errors import EnrolmentBusy, EnrolmentRefused, OwnerError, PersonExists, PersonNotFound
@@ -91,6 +93,15 @@ EVENT = Event(
     stage_ms={"detect": 21.4, "align": 0.6, "embed": 12.9, "match": 0.1},
 )
 
+
+MEASURED = Measurement(
+    seconds=5.0, frames=48, faces=12, camera="replay street", width_px=640, height_px=480, detector="mtcnn",
+    encoder="janus-r2", accelerator="cpu/xnnpack", templates=9,
+    stages=[
+        Timing("camera: frame to frame", 100.0, 104.0, 49), Timing("detect", 21.4, 30.2, 48),
+        Timing("embed", 12.9, 14.0, 48), Timing("frame to decision", 35.1, 45.9, 48),
+    ],
+)  # fmt: skip
 
 REVIEW = Review(
     name="", samples=0, wanted=5, covered=["front"], light=["even"], threshold=0.58, nearest="Anna Berg",
@@ -219,6 +230,7 @@ class FakeDoor:
         self.viewers: list[Callable[[Scene, Image], None]] = []
         self.picture: Image = np.full((48, 64, 3), 90, np.uint8)
         self.review = REVIEW
+        self.measured = MEASURED
         self.pause: threading.Event | None = None
         """While set and not `is_set()`, `doctor` waits for it."""
         self._lock = threading.Lock()
@@ -271,6 +283,18 @@ class FakeDoor:
             self.abandoned.clear()
             self.open = Open(f"token-{len(self.asked)}", self.enrolled[name], [])
             return self.open.token
+
+    def set_enrolment_terms(self, token: str, change: TermsChange) -> None:
+        self.asked.append(("enrolment_terms", change))
+        opened = self._opened(token)
+        if change.role == "guest" and not change.valid_until:
+            raise EnrolmentRefused("a guest needs a day until which they are welcome")
+        given = {
+            key: getattr(change, key)
+            for key in ("hours", "role", "valid_from", "valid_until", "second", "needs_two")
+            if getattr(change, key) is not None
+        }
+        opened.person = replace(opened.person, **given)
 
     def guide_enrolment(
         self, token: str, side: str, look: str, timeout_s: float
@@ -368,6 +392,10 @@ class FakeDoor:
         if self.pause is not None:
             self.pause.wait(10)
         return self.findings
+
+    def measure(self, seconds: float) -> Measurement:
+        self.asked.append(("measure", seconds))
+        return replace(self.measured, seconds=seconds)
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         self.listeners.append(listener)

@@ -80,6 +80,8 @@ class Terminal:
         if not self._answered and b"\x1b[c" in self.written:
             self._answered = True
             os.write(self.master, b"\x1b[?62;22c")  # a VT220 with colours: neither sixel nor kitty
+        for _ in range(chunk.count(b"\x1b[5n")):
+            os.write(self.master, b"\x1b[0n")  # all well, as every terminal answers
         return bool(chunk)
 
     def until(self, holds: Callable[[], object], within_s: float = 20.0) -> None:

@@ -30,7 +30,7 @@ from janusd.core import manifest
 from janusd.errors import ModelError
 
 VARIANTS = ("_edgetpu.tflite", "model.onnx")
-"""How files end that hold the encoder for an accelerator."""
+"""How files end that hold a network for an accelerator."""
 _DO_NOT_USE = "do not use it; fetch the released bundle again"
 
 
@@ -54,6 +54,17 @@ class Signed:
     def attack(self) -> bytes:
         """The attack detection network's .tflite file; empty where the manifest names none."""
         return self.files[self.manifest.attack.file] if self.manifest.attack else b""
+
+    @property
+    def detector(self) -> bytes:
+        """The face detector's .tflite file; empty where the manifest names none."""
+        return self.files[self.manifest.detector.file] if self.manifest.detector else b""
+
+    @property
+    def refiner(self) -> bytes:
+        """The .tflite file of the detector's second look; empty where the manifest names none."""
+        described = self.manifest.detector
+        return self.files[described.refiner.file] if described and described.refiner else b""
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -131,9 +142,10 @@ def _verify_folder(folder: Path, keys: Sequence[TrustedKey], *, whole: bool) -> 
 
     files = {MANIFEST_FILE: read(MANIFEST_FILE)}
     described = _read_manifest(files[MANIFEST_FILE], index, str(folder))
-    nets = [described.encoder.file, *([described.attack.file] if described.attack else [])]
     names = [entry.name for entry in index.files]
-    wanted = names if whole else [name for name in names if name in nets or name.endswith(VARIANTS)]
+    wanted = (
+        names if whole else [name for name in names if name in described.files or name.endswith(VARIANTS)]
+    )
     files |= {name: read(name) for name in wanted if name not in files}
     return Signed(described, files, signer, b"")
 
@@ -182,13 +194,11 @@ def _read_manifest(raw: bytes | None, index: Index, name: str) -> manifest.Manif
     flaw = manifest.flaw(described)
     if flaw:
         raise ModelError(f"{name}: {flaw}", "ask whoever signed it to calibrate and release it again")
-    for net in (described.encoder, described.attack):
-        if net is None:
-            continue
-        digest = next((entry.sha256 for entry in index.files if entry.name == net.file), None)
-        if digest != net.sha256:
+    for file, sha256 in described.files.items():
+        digest = next((entry.sha256 for entry in index.files if entry.name == file), None)
+        if digest != sha256:
             raise ModelError(
-                f"{name}: its manifest describes another {net.file} than the one signed beside it",
+                f"{name}: its manifest describes another {file} than the one signed beside it",
                 "release it anew: janus-export release",
             )
     return described

@@ -36,8 +36,13 @@ class Installed:
     now: Signed
 
     @property
+    def asks_to_enrol(self) -> bool:
+        """Whether faces enrolled before are no longer recognised: each is bound to encoder and detector."""
+        return self.before is None or self.before.manifest.model_digest != self.now.manifest.model_digest
+
+    @property
     def is_new_encoder(self) -> bool:
-        """Whether faces enrolled before are no longer recognised: each is bound to its encoder's digest."""
+        """Whether it is the encoder that changed."""
         return self.before is None or self.before.manifest.encoder.sha256 != self.now.manifest.encoder.sha256
 
     @property
@@ -87,7 +92,11 @@ def _refuse_older(bundle: Path, now: Signed, before: Signed) -> None:
     older = "install it all the same: --older"
     if now.version < before.version:
         raise ModelError(f"{bundle}: {now.title} is older than {before.title}, which is here", older)
-    if now.version == before.version and now.manifest.encoder != before.manifest.encoder:
+    is_same = (now.manifest.encoder, now.manifest.detector) == (
+        before.manifest.encoder,
+        before.manifest.detector,
+    )
+    if now.version == before.version and not is_same:
         raise ModelError(
             f"{bundle}: {now.title} has the number of {before.title}, which is here, but is another model",
             f"ask for it under a higher version; or {older}",

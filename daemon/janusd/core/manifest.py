@@ -16,6 +16,9 @@ Layout of `models/manifest.json`, format 1:
                 {"name", "file", "sha256", "version", "input", "output", "proposal", "threshold", "overlap",
                  "refiner": {"file", "sha256", "input", "output", "looks"}, "training": {free text fields}}}
 
+`encoder.detector` names the detector whose points its thresholds were measured with: the name and version of
+the one described beside it, or of the library that finds faces where there is none.
+
 real = (q - zero_point) * scale for both tensors. The tail is a generalised Pareto distribution fitted to
 the impostor scores above `location`:
 P(score > t) = exceed_rate * (1 + shape * (t - location) / scale) ** (-1 / shape).
@@ -25,6 +28,7 @@ Trust boundary: a manifest says what a file must be; `models.py` checks that the
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -95,7 +99,7 @@ class Encoder(_Entry, frozen=True):
     output: TensorSpec
     template: Literal["arcface-112"]
     detector: str
-    """Whose landmarks it was trained and calibrated with."""
+    """Whose landmarks it was calibrated with. No door aligns its faces with another's."""
     calibration: Calibration
     mirrored: bool = False
     """An embedding is the sum of a crop's and its mirror image's: twice the time, fewer errors."""
@@ -113,9 +117,11 @@ class AttackNet(_Entry, frozen=True):
     output: TensorSpec
     """Two logits: attack, genuine."""
     context: float
-    """Side of the crop it sees, in face heights."""
+    """Side of the wide crop it sees, in face heights."""
     threshold: float
     """Means over frames below it speak of an attack."""
+    near: float = 0.0
+    """Side of the close crop it sees below the wide one; 0 where it sees none."""
     training: dict[str, object] = {}
 
 
@@ -148,6 +154,17 @@ class Detector(_Entry, frozen=True):
     refiner: Refiner | None = None
     training: dict[str, object] = {}
 
+    @property
+    def identity(self) -> str:
+        """Name and version: what an encoder's manifest calls it."""
+        return f"{self.name} {self.version}"
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each of its networks, by file."""
+        refiner = {self.refiner.file: self.refiner.sha256} if self.refiner else {}
+        return {self.file: self.sha256, **refiner}
+
 
 class Manifest(_Entry, frozen=True, omit_defaults=True):
     """Every model a door needs."""
@@ -158,6 +175,30 @@ class Manifest(_Entry, frozen=True, omit_defaults=True):
     """Absent where the door finds faces with a library."""
     attack: AttackNet | None = None
     """No door must have one; without it nothing is said about how a face looks."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of every network, by file."""
+        found_by = self.detector.files if self.detector else {}
+        attack = {self.attack.file: self.attack.sha256} if self.attack else {}
+        return {self.encoder.file: self.encoder.sha256, **found_by, **attack}
+
+    @property
+    def model_digest(self) -> bytes:
+        """What embeddings are comparable within: the encoder's digest, and those of the networks that align.
+
+        The encoder's alone where no detector is described, as it was before there were any.
+        """
+        return bound_to(self.encoder, self.detector)
+
+
+def bound_to(encoder: Encoder, detector: Detector | None) -> bytes:
+    """32 bytes, the same exactly where embeddings can be compared; see `Manifest.model_digest`."""
+    if detector is None:
+        return bytes.fromhex(encoder.sha256)
+    looks = detector.refiner.looks if detector.refiner else 0
+    parts = ("janusd model", encoder.sha256, *detector.files.values(), str(looks))
+    return hashlib.sha256("\n".join(parts).encode()).digest()
 
 
 def parse(raw: bytes) -> Manifest:
@@ -189,7 +230,28 @@ def flaw(manifest: Manifest) -> str:
         )
     if calibration.tail.scale <= 0.0 or not 0.0 < calibration.tail.exceed_rate <= 1.0:
         return "encoder.calibration.tail: scale and exceed_rate must be above 0, and a rate at most 1"
-    return _thresholds_flaw((*calibration.table, *calibration.extrapolated))
+    networks = [encoder, manifest.attack, manifest.detector, manifest.detector and manifest.detector.refiner]
+    if len(manifest.files) != sum(network is not None for network in networks):
+        return "each network must have a file of its own"
+    return _thresholds_flaw((*calibration.table, *calibration.extrapolated)) or _detector_flaw(manifest)
+
+
+def _detector_flaw(manifest: Manifest) -> str:
+    detector, encoder = manifest.detector, manifest.encoder
+    if detector is None:
+        return ""
+    try:
+        release_number(detector.version)
+    except ValueError as error:
+        return f"detector.version: {error}"
+    if not 0.0 < detector.proposal <= detector.threshold < 1.0 or not 0.0 < detector.overlap < 1.0:
+        return "detector: proposal, threshold and overlap must be above 0 and below 1, proposal the lowest"
+    if detector.identity != encoder.detector:
+        return (
+            f"encoder.detector is {encoder.detector}, and the detector beside it is {detector.identity}: "
+            "no calibration was made with its points"
+        )
+    return ""
 
 
 def _thresholds_flaw(rows: tuple[Threshold, ...]) -> str:

@@ -1,8 +1,8 @@
 """From a measured model folder to what is released: a signature in the folder, and one bundle of it all.
 
-What a door needs goes in always; a report, the layers' errors and the float network where they are there. The
-same files and key give the same bytes. Nothing is signed that a door would refuse, and nothing whose network
-does not run: the encoder is loaded and fed once.
+What a door needs goes in always, every network that the manifest names; a report, the layers' errors and the
+float network where they are there. The same files and key give the same bytes. Nothing is signed that a door
+would refuse, and no network that does not run: each is loaded and fed once.
 """
 
 from __future__ import annotations
@@ -17,12 +17,18 @@ from janusd.bundle import check
 from janusd.bundle import format as layout
 from janusd.bundle.keys import TrustedKey
 from janusd.core import manifest
+from janusd.core.manifest import AttackNet, Detector, Encoder, Refiner
 from janusd.errors import JanusError
 from janusd_export.compiling.signing import load_key, public_bytes
 from janusd_export.errors import ExportError
+from janusd_export.faces.device import open_detector
 from janusd_hw.litert import LiteRtNetwork
 
 CARD = "MODEL_CARD.md"
+DETECTOR_CARD = "DETECTOR_CARD.md"
+"""Of the networks that find faces, where the manifest names them."""
+ATTACK_CARD = "ATTACK_CARD.md"
+"""Of the network that tells attacks, where the manifest names one."""
 OPTIONAL = ("layers.json", "report.html", "model.onnx")
 
 
@@ -48,7 +54,9 @@ def release(folder: Path, key_file: Path, out: Path | None = None) -> Release:
     except JanusError as error:
         raise ExportError(f"{error.what}: compile it first: janus-export compile") from error
     _refuse_unfit(folder, found)
-    wanted = [layout.MANIFEST_FILE, found.manifest.encoder.file, CARD]
+    wanted = [layout.MANIFEST_FILE, *found.manifest.files, CARD]
+    wanted += [DETECTOR_CARD] if found.manifest.detector else []
+    wanted += [ATTACK_CARD] if found.manifest.attack else []
     wanted += [name for name in OPTIONAL if (folder / name).exists()]
     wanted += sorted(path.name for path in folder.glob("*_edgetpu.tflite"))
     files = {name: _read(folder / name) for name in wanted}
@@ -81,19 +89,35 @@ def _refuse_unfit(folder: Path, found: models.Models) -> None:
     if flaw:
         remedy = "janus-export calibrate" if "calibration" in flaw else "correct the recipe and compile again"
         raise ExportError(f"{folder / layout.MANIFEST_FILE}: {flaw}: {remedy}")
-    encoder = found.manifest.encoder
+    described = found.manifest
+    _refuse_network(folder, "encoder", described.encoder, found.encoder)
+    if described.attack:
+        _refuse_network(folder, "attack", described.attack, found.attack)
+    if described.detector:
+        _refuse_network(folder, "detector", described.detector, found.detector)
+        if described.detector.refiner:
+            _refuse_network(folder, "detector.refiner", described.detector.refiner, found.refiner)
+        try:
+            open_detector(found)
+        except JanusError as error:
+            raise ExportError(f"{folder / layout.MANIFEST_FILE}: {error}") from error
+
+
+def _refuse_network(
+    folder: Path, name: str, net: Encoder | AttackNet | Detector | Refiner, content: bytes
+) -> None:
     try:
-        network = LiteRtNetwork(found.encoder)
+        network = LiteRtNetwork(content)
         raw = network.run(np.zeros(network.input_shape, np.int8))
     except JanusError as error:
-        raise ExportError(f"{folder / encoder.file}: {error}") from error
+        raise ExportError(f"{folder / net.file}: {error}") from error
     for which, spec, shape, quantization in (
-        ("input", encoder.input, network.input_shape, network.input_quantization),
-        ("output", encoder.output, tuple(raw.shape), network.output_quantization),
+        ("input", net.input, network.input_shape, network.input_quantization),
+        ("output", net.output, tuple(raw.shape), network.output_quantization),
     ):
         if spec.shape != shape or (spec.scale, spec.zero_point) != quantization:
             raise ExportError(
-                f"{folder / layout.MANIFEST_FILE}: encoder.{which} is not what {encoder.file} has "
+                f"{folder / layout.MANIFEST_FILE}: {name}.{which} is not what {net.file} has "
                 f"({shape}, scale and zero point {quantization}): write it with janus-export compile"
             )
 
@@ -102,7 +126,11 @@ def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        hint = "write what it is, what it was trained on and how well it does" if path.name == CARD else ""
+        hint = (
+            "write what it is, what it was trained on and how well it does"
+            if path.name.endswith("_CARD.md")
+            else ""
+        )
         raise ExportError(f"cannot read {path} ({error.strerror}){': ' if hint else ''}{hint}") from error
     if not content:
         raise ExportError(f"{path} is empty: a release must say what it is")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from janusd import models
 from janusd_export.compiling import aware, layers, onnx_file, quantize, release
 from janusd_export.compiling.layers import Layer
 from janusd_export.errors import ExportError
@@ -26,7 +27,6 @@ from janusd_export.training.checkpoint import load_average
 from janusd_export.training.recipe import Recipe
 from janusd_export.training.student import fold
 from janusd_hw.litert import LiteRtNetwork
-from janusd_hw.mtcnn import MtcnnDetector
 
 CALIBRATION_CROPS = 600  # half of them augmented, so that odd light does not leave the ranges
 LAYER_CROPS = 64  # the layers' errors settle to 0.1 dB long before; the watched interpreter is slow
@@ -146,7 +146,7 @@ def compile_run(
         recipe.name,
         recipe.version,
         pair.in_int8,
-        MtcnnDetector().name,
+        models.load(),  # whose detector saw the faces when they were imported
         recipe.mirrored,
         _provenance(recipe, recipe_path, cache_dir, run_dir, faces, split, licence),
     )

@@ -37,7 +37,6 @@ PROPOSAL = 0.25
 """The refiner may refuse what the first look took for a face: the first look need not be sure."""
 FALSE_DETECTIONS = 0.01
 """Of frames without a face, when the threshold is chosen: as many as are promised."""
-SPEC = "detector.json"
 
 Say = Callable[[str, int, int], None]
 
@@ -99,37 +98,20 @@ def compile_run(
     )  # fmt: skip
     threshold, frames = choose_threshold(open_detector(spec, out), library, say)
     spec = msgspec.structs.replace(spec, threshold=threshold)
-    path = out / SPEC
+    path = out / release.DETECTOR_FILE
     path.write_bytes(msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
     return Compiled(path, threshold, frames, tuple(rows))
 
 
 def read_spec(folder: Path) -> Detector:
     """The manifest entry in a folder. Raises ExportError."""
-    try:
-        return msgspec.json.decode((folder / SPEC).read_bytes(), type=Detector)
-    except OSError as error:
-        raise ExportError(f"{folder / SPEC} cannot be read: run janus-export detector compile") from error
-    except msgspec.DecodeError as error:
-        raise ExportError(f"{folder / SPEC}: {error}: compile it again") from error
+    return release.read_detector(folder)[0]
 
 
 def open_detector(spec: Detector, folder: Path) -> OwnDetector:
     """The detector of a folder as a door opens it, on one thread; digests are checked. Raises ExportError."""
-    loaded = []
-    for entry in (spec, spec.refiner):
-        if entry is None:
-            continue
-        try:
-            model = (folder / entry.file).read_bytes()
-        except OSError as error:
-            raise ExportError(f"{folder / entry.file} cannot be read: compile it again") from error
-        if hashlib.sha256(model).hexdigest() != entry.sha256:
-            raise ExportError(
-                f"{folder / entry.file} is not the file that {SPEC} describes: compile it again"
-            )
-        loaded.append(LiteRtNetwork(model))
-    return OwnDetector(spec, *loaded)
+    networks = release.read_networks(spec, folder)
+    return OwnDetector(spec, *(LiteRtNetwork(raw) for raw in networks.values()))
 
 
 def choose_threshold(detector: OwnDetector, library: Library, say: Say) -> tuple[float, int]:

@@ -9,7 +9,7 @@ import msgspec
 
 from janusd_export.detector.model import DetectorSize, RefinerSize
 from janusd_export.errors import ExportError
-from janusd_export.training.recipe import Schedule
+from janusd_export.training.clocked import Run
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,33 +32,6 @@ class Refiner(_Table, frozen=True):
     widths: tuple[int, int, int, int] = (16, 32, 64, 96)
 
 
-class Run(_Table, frozen=True):
-    """[detector_run] and [refiner_run]: how long and how fast; the schedule follows the clock."""
-
-    minutes: float
-    batch: int
-    """For each process."""
-    learning_rate: float
-    weight_decay: float = 0.02
-    warmup: float = 0.03
-    average: float = 0.998
-    validate_minutes: float = 3.0
-    processes: int = 2
-    optimizer: str = "muon"
-
-    @property
-    def schedule(self) -> Schedule:
-        """The part that `optimizer.Optimizer` reads."""
-        return msgspec.convert(
-            {
-                "optimizer": self.optimizer,
-                "learning_rate": self.learning_rate,
-                "weight_decay": self.weight_decay,
-            },
-            Schedule,
-        )
-
-
 class Recipe(_Table, frozen=True):
     """A whole run of both networks."""
 
@@ -66,6 +39,7 @@ class Recipe(_Table, frozen=True):
     version: str
     seed: int
     detector_run: Run
+    """[detector_run] and [refiner_run]: how long and how fast; the schedule follows the clock."""
     refiner_run: Run
     detector: Detector = Detector()
     refiner: Refiner = Refiner()

@@ -1,38 +1,32 @@
-"""Train both networks of the detector on cached scenes: read top to bottom.
+"""Train both networks of the detector on cached scenes; `training.clocked` is the loop.
 
-Each keeps RUN/NAME.pt and RUN/NAME/log.jsonl and goes on where it stopped. Batch number k depends on the seed
-and k alone; the learning rate follows the clock, because the machine may be shared.
+Each keeps RUN/NAME.pt and RUN/NAME/log.jsonl and goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import copy
-import itertools
-import math
-import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from janusd.core import detect
 from janusd_export.detector.losses import Cells, Terms, asked_of, detector_loss, refiner_loss
 from janusd_export.detector.model import DetectorNet, RefinerNet, count
-from janusd_export.detector.recipe import Recipe, Run
+from janusd_export.detector.recipe import Recipe
 from janusd_export.detector.scene_cache import Scenes, open_scenes
+from janusd_export.detector.turning import turn_somehow
 from janusd_export.errors import ExportError
-from janusd_export.training import checkpoint as checkpoints
-from janusd_export.training.crew import Crew, Stop, agree, half_precision
-from janusd_export.training.optimizer import Optimizer
-from janusd_export.training.run_log import RunLog
+from janusd_export.training import clocked
+from janusd_export.training.clocked import Run, Work
+from janusd_export.training.crew import half_precision
 
 NETWORKS = ("refiner", "detector")
 _MIRRORED = [1, 0, 2, 4, 3]
@@ -63,17 +57,35 @@ def train(
 
     `start_from` is another run's folder: a new run begins with its averaged weights.
     """
-    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(library, "1")  # read by the processes started below
-    run_dir.mkdir(parents=True, exist_ok=True)
-    arguments = (recipe, which, scenes, run_dir, stop_after, start_from)
-    processes = task_of(recipe, which).run.processes
-    if processes == 1:
-        _train(0, 1, "", *arguments)
-    else:
-        meeting = f"file://{(run_dir / f'meeting-{os.getpid()}').resolve()}"
-        torch.multiprocessing.spawn(_train, (processes, meeting, *arguments), nprocs=processes)
-    return run_dir / f"{which}.pt"
+    return clocked.train(
+        work_of,
+        (recipe, which, scenes),
+        task_of(recipe, which).run.processes,
+        run_dir / f"{which}.pt",
+        stop_after=stop_after,
+        start_from=None if start_from is None else load_average(recipe, which, start_from).state_dict(),
+    )
+
+
+def work_of(recipe: Recipe, which: str, folder: Path) -> Work:
+    """What one process of a run trains."""
+    torch.manual_seed(recipe.seed)
+    learnt, unseen = (open_scenes(folder, f"{which}-{part}") for part in ("train", "tune"))
+    task = task_of(recipe, which)
+    parameters, macs = count(task.network, *task.seen)
+    about = {"scenes": len(learnt), "unseen": len(unseen), "parameters": parameters, "macs": macs}
+    return Work(task.network, task.run, recipe.seed, partial(_batch, task, learnt, unseen), about)
+
+
+def _batch(
+    task: Task,
+    learnt: Scenes,
+    unseen: Scenes,
+    network: nn.Module,
+    rng: np.random.Generator,
+    is_learnt: bool,
+) -> Terms:
+    return task.loss(learnt if is_learnt else unseen, network, rng, task.run.batch)
 
 
 def task_of(recipe: Recipe, which: str) -> Task:
@@ -88,136 +100,8 @@ def task_of(recipe: Recipe, which: str) -> Task:
 
 def load_average(recipe: Recipe, which: str, run_dir: Path) -> nn.Module:
     """The averaged network of a run, in evaluation mode. Raises ExportError."""
-    path, network = run_dir / f"{which}.pt", task_of(recipe, which).network
-    if not path.exists():
-        raise ExportError(f"{path} is not there: run janus-export detector train first")
-    try:
-        network.load_state_dict(checkpoints.load(path, torch.device("cpu"))["average"])
-    except (KeyError, RuntimeError) as error:
-        raise ExportError(f"{path} holds another architecture than the recipe asks for") from error
-    return network.eval()
-
-
-def _train(  # noqa: PLR0915  # one run reads top to bottom
-    rank: int,
-    ranks: int,
-    meeting: str,
-    recipe: Recipe,
-    which: str,
-    folder: Path,
-    run_dir: Path,
-    stop_after: int | None,
-    start_from: Path | None,
-) -> None:
-    """One process of a run."""
-    crew, device = Crew(rank, ranks, meeting), torch.device("cpu")
-    if crew.size > 1:
-        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=ranks)
-    torch.manual_seed(recipe.seed)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    stop = Stop()
-
-    # 1. Scenes, the network, its running average, the optimizer.
-    learnt, unseen = (open_scenes(folder, f"{which}-{part}") for part in ("train", "tune"))
-    task = task_of(recipe, which)
-    if start_from is not None:
-        task.network.load_state_dict(load_average(recipe, which, start_from).state_dict())
-    network, run = task.network.to(memory_format=torch.channels_last).train(), task.run
-    average = {name: value.clone() for name, value in network.state_dict().items()}
-    optimizer = Optimizer(network, nn.Module(), run.schedule)
-    step, progress, seconds = 0, 0.0, 0.0
-    checkpoint = run_dir / f"{which}.pt"
-    if checkpoint.exists():
-        state = checkpoints.load(checkpoint, device)
-        network.load_state_dict(state["network"])
-        average = state["average"]
-        optimizer.load(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
-        progress = seconds / (60.0 * run.minutes)  # with more minutes in the recipe an ended run goes on
-    parameters, macs = count(network, *task.seen)
-    network.train()
-    say = RunLog(run_dir / which if crew.leads else None) if _made(run_dir / which) else RunLog(None)
-    say(event="start", step=step, scenes=len(learnt), unseen=len(unseen), parameters=parameters, macs=macs)
-
-    # 2. Steps, until the schedule is through.
-    clock, validated, first_step, mean_loss = time.monotonic(), time.monotonic(), step, 0.0
-    for number in itertools.count(step * crew.size + crew.rank, crew.size):
-        rate = run.learning_rate * _shape(progress, run.warmup)
-        terms = task.loss(learnt, network, np.random.default_rng([recipe.seed, number]), run.batch)
-        terms.total.backward()
-        value = float(terms.total.detach())
-        if crew.size > 1:
-            value, progress, seconds = agree(network, crew, value, progress, seconds, device)
-        if not math.isfinite(value):
-            raise ExportError(
-                f"the loss became {value} at step {step}: lower learning_rate; kept: {checkpoint}"
-            )
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step(rate)
-        mean_loss += (value - mean_loss) * max(0.01, 1.0 / (step - first_step + 1))
-
-        step += 1
-        _blend(average, network, min(run.average, (1 + step) / (10 + step)))
-        now = time.monotonic()
-        seconds += now - clock
-        progress += (now - clock) / (60.0 * run.minutes)
-        clock = now
-        if step % 50 == 0:
-            say(
-                event="step",
-                step=step,
-                progress=progress,
-                seconds=seconds,
-                rate=rate,
-                loss=mean_loss,
-                pictures_a_second=step * run.batch * crew.size / seconds,
-                **terms.numbers(),
-            )
-        is_last = (
-            progress >= 1.0 or (stop_after is not None and step - first_step >= stop_after) or stop.wanted
-        )
-        if crew.leads and (is_last or now - validated >= 60.0 * run.validate_minutes):
-            say(event="validate", step=step, progress=progress, loss=_judge(task, network, average, unseen))
-            state = {"network": network.state_dict(), "average": average, "optimizer": optimizer.state()}
-            checkpoints.save(checkpoint, state | {"step": step, "progress": progress, "seconds": seconds})
-            validated = time.monotonic()
-        if is_last:
-            break
-    if crew.size > 1:
-        dist.destroy_process_group()
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _shape(progress: float, warmup: float) -> float:
-    """Share of the peak learning rate: a linear rise, then half a cosine down to nothing."""
-    if progress < warmup:
-        return max(0.02, progress / warmup)
-    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - warmup) / (1.0 - warmup)))
-
-
-def _blend(average: dict[str, Tensor], network: nn.Module, keep: float) -> None:
-    with torch.no_grad():
-        for name, value in network.state_dict().items():
-            if value.dtype.is_floating_point:
-                average[name].lerp_(value, 1.0 - keep)
-            else:
-                average[name].copy_(value)
-
-
-def _judge(task: Task, network: nn.Module, average: dict[str, Tensor], unseen: Scenes) -> float:
-    """The loss of the averaged network on the same batches of unseen scenes each time."""
-    judged = copy.deepcopy(network).eval()
-    judged.load_state_dict(average)
-    with torch.no_grad():
-        losses = [
-            float(task.loss(unseen, judged, np.random.default_rng(k), task.run.batch).total) for k in range(4)
-        ]
-    return float(np.mean(losses))
+    network = task_of(recipe, which).network
+    return clocked.load_average(network, run_dir / f"{which}.pt", "janus-export detector train")
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -307,6 +191,8 @@ def _refiner_batch(scenes: Scenes, network: nn.Module, rng: np.random.Generator,
             guess = (guess + away).astype(np.float32)
         crop, matrix = detect.closer(image, guess)
         inside = (points[0] @ matrix[:, :2].T + matrix[:, 2]) if shows else detect.REFINER_TEMPLATE
+        if shows and rng.random() < 0.6:
+            crop, inside = turn_somehow(rng, crop, inside.astype(np.float32))
         if rng.random() < 0.5:
             crop = np.ascontiguousarray(crop[:, ::-1])
             inside = np.column_stack([detect.REFINER_PX - 1 - inside[:, 0], inside[:, 1]])[_MIRRORED]

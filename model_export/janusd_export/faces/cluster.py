@@ -118,14 +118,15 @@ def sort_photos(
 ) -> Collection:
     """Sort a collection and write its stacks' pictures and stacks.json into `out`. Raises ExportError.
 
-    An earlier sorting of the same photographs with the same encoder is taken as it is, names included.
+    An earlier sorting of the same photographs with the same encoder and detector is taken as it is, names
+    included.
     """
     paths = [path for path in photographs(place) if not path.is_relative_to(out)]
     threshold = operating_point(pipeline.spec.calibration, fmr).threshold
     raw_digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     summary = [
         str(threshold),
-        pipeline.spec.sha256,
+        pipeline.model_digest.hex(),
         *raw_digests,
         *(str(p.relative_to(place)) for p in paths),
     ]

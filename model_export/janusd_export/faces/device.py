@@ -28,10 +28,11 @@ from janusd import models
 from janusd.core.align import TEMPLATE
 from janusd.core.types import Box, Face, Image, Points
 from janusd.pipeline import Pipeline
+from janusd.ports import Detector
 from janusd_export.errors import ExportError
 from janusd_export.faces.photos import Photo, decode
+from janusd_hw import detectors
 from janusd_hw.litert import LiteRtNetwork
-from janusd_hw.mtcnn import MtcnnDetector
 
 Progress = Callable[[int, int], None]
 """Called with (done, all)."""
@@ -53,7 +54,19 @@ class Embedded:
 def open_pipeline(directory: Path) -> Pipeline:
     """The released models of this directory, as a door opens them, on one thread."""
     released = models.load(directory)
-    return Pipeline(MtcnnDetector(), LiteRtNetwork(released.encoder), released.manifest.encoder)
+    described = released.manifest
+    return Pipeline(
+        open_detector(released),
+        LiteRtNetwork(released.encoder),
+        described.encoder,
+        found_by=described.detector,
+    )
+
+
+def open_detector(released: models.Models, *, min_face_px: float = 48.0) -> Detector:
+    """Their detector, on one thread. Unlike a door this asks for no calibration made with its points."""
+    networks = (LiteRtNetwork(raw) if raw else None for raw in (released.detector, released.refiner))
+    return detectors.open_detector(released.manifest, *networks, min_face_px=min_face_px)
 
 
 def central_face(image: Image, faces: Sequence[Face]) -> Face | None:
@@ -108,10 +121,13 @@ def embed_photos(
 ) -> Embedded:
     """Embed each photograph through the door's path. Raises ExportError for one that cannot be read."""
     chosen = tuple(photos)
-    encoder = models.load(directory).manifest.encoder
+    described = models.load(directory).manifest
+    encoder = described.encoder
     model = other.key if other else f"{'mirrored-' if encoder.mirrored else ''}{encoder.sha256[:16]}"
-    plain = _Cache(cache_dir, model)
-    seen = _Cache(cache_dir, model, "changed-") if change else plain
+    # Another detector finds other points; one that no manifest describes is named by no digest.
+    finder = f"-{'-'.join(d[:8] for d in described.detector.files.values())}" if described.detector else ""
+    plain = _Cache(cache_dir, model, finder)
+    seen = _Cache(cache_dir, model, finder, "changed-") if change else plain
     pictures = [hashlib.sha256(photo.read()).hexdigest() for photo in chosen]
     keys = [f"{picture}:{change.key}" for picture in pictures] if change else pictures
     missing = [number for number, key in enumerate(keys) if key not in seen.embeddings]
@@ -242,12 +258,12 @@ def encoder_ms(directory: Path, runs: int = 100) -> float:
 
 
 class _Cache:
-    """Two files: landmarks by picture, embeddings by picture and model."""
+    """Two files: landmarks by picture and detector, embeddings by picture, detector and model."""
 
-    def __init__(self, folder: Path | None, model: str, kind: str = "") -> None:
+    def __init__(self, folder: Path | None, model: str, finder: str = "", kind: str = "") -> None:
         self.landmarks: dict[str, NDArray[np.float32]] = {}
         self.embeddings: dict[str, NDArray[np.float32]] = {}
-        names = (f"{kind}landmarks.npz", f"{kind}embeddings-{model}.npz")
+        names = (f"{kind}landmarks{finder}.npz", f"{kind}embeddings-{model}{finder}.npz")
         self._paths = tuple(folder / name for name in names) if folder else None
         for path, table in zip(self._paths or (), (self.landmarks, self.embeddings), strict=False):
             if path.exists():

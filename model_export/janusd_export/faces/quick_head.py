@@ -29,12 +29,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from janusd import models
 from janusd.core.align import align
-from janusd_export.faces.device import central_face
+from janusd_export.faces.device import central_face, open_detector
 from janusd_export.faces.generator import LAYERS, QUICK_PX, STYLE_DIM, Generator, features_of, open_synthesis
 from janusd_export.faces.targets import unit
 from janusd_export.faces.teachers import ALL, OpenTeacher
-from janusd_hw.mtcnn import MtcnnDetector
 
 _HIDDEN = 64
 _CROP = 64
@@ -133,7 +133,7 @@ def fit(features: NDArray[np.float16], pictures: NDArray[np.float16], steps: int
 def measure(wheel_dir: Path, teachers_dir: Path, skip: int, count: int) -> None:
     """Print how like the whole network's pictures are those of a quick generator, and what they cost."""
     whole, quick = Generator(wheel_dir), Generator(wheel_dir, is_quick=True)
-    find = MtcnnDetector(min_face_px=60).detect
+    find = open_detector(models.load(), min_face_px=60).detect
     spent, faces = [0.0, 0.0], []
     for style in whole.styles(np.random.default_rng(_SEED), skip + count)[skip:]:
         for place, generator in enumerate((whole, quick)):

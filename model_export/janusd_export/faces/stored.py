@@ -20,11 +20,10 @@ from janusd.core.quality import Floors, assess
 from janusd.core.reason import Reason
 from janusd.core.types import Box, Face, Image, Points, Quality
 from janusd_export.errors import ExportError
-from janusd_export.faces.device import central_face, open_pipeline
+from janusd_export.faces.device import central_face, open_detector
 from janusd_export.faces.layout import PAD_PX, padded, stored_template
 from janusd_export.faces.photos import decode
 from janusd_export.faces.sources import LARGEST_BYTES, Item, Refusal
-from janusd_hw.mtcnn import MtcnnDetector
 
 Finder = Callable[[Image], Sequence[Face]]
 """All faces in a picture."""
@@ -56,10 +55,11 @@ class Finders:
 
     @staticmethod
     def of_the_door() -> Finders:
-        """Those the daemon runs, with the daemon's own reduction of large pictures."""
-        pipeline = open_pipeline(models.RELEASED)
-        close = MtcnnDetector(min_face_px=60)  # stored faces are about 110 px tall
-        return Finders(pipeline.faces, close.detect, close.name)
+        """Those the daemon runs."""
+        released = models.load()
+        far = open_detector(released)
+        close = open_detector(released, min_face_px=60)  # stored faces are about 110 px tall
+        return Finders(far.detect, close.detect, close.name)
 
 
 class Refused(Exception):
