@@ -62,8 +62,8 @@ man: $(READY) ## write docs/man anew: manual pages and shell completion, from wh
 deb: $(READY) ## a Debian package that installs without a network, in build/deb (DEB_PYTHON=3.13 DEB_ARCH=amd64)
 	@bash systemd/deb/build.sh $(BIN)/python build/deb
 
-rig: deb ## our package in a machine of its own: real systemd, GPIO and camera of a simulated board (root, minutes)
-	@$(BIN)/python tests/system/rig.py build/deb/janusd.deb build/rig
+rig: deb ## our package in a machine of its own: systemd, GPIO, camera (root; half an hour, or PART="faces kills")
+	@$(BIN)/python tests/system/rig.py build/deb/janusd.deb build/rig $(if $(PART),--only $(PART))
 
 rig-arm64: $(READY) ## the released encoder on an emulated ARM processor: the same bytes as here
 	@bash tests/system/arm64.sh $(BIN)/python build/rig-arm64

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from janusd import config as configuration
 from janusd import main as composition
 from janusd.config import CameraSection, Config, ControlSection, LatchSection, VaultSection
-from janusd.errors import CameraError, ConfigError, KeyUnavailable, LatchError
-from janusd.vault.keys import CredentialKey, FileKey
+from janusd.errors import AnchorLost, CameraError, ConfigError, KeyUnavailable, LatchError
+from janusd.vault.keeper import Keeper, Place
+from janusd.vault.keys import CredentialKey, FileKey, device_id
+from support.software_tpm import software_tpm
 
 
 def written(folder: Path, more: str = "") -> Path:
@@ -45,6 +48,47 @@ def test_prepare_makes_key_and_vault_once(tmp_path: Path, capsys: pytest.Capture
     assert composition.main(["--config", str(path), "--prepare"]) == 0
     assert "everything was there already" in capsys.readouterr().out
     assert key.read_bytes() == before
+
+
+def test_prepare_makes_the_counter_and_counts_an_anchor_of_before_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole way of an installer who turns it on later; with a TPM in software."""
+    path = written(tmp_path)
+    composition.main(["--config", str(path), "--prepare"])
+    add_somebody(configuration.load(path), "Ada")
+    with software_tpm(tmp_path / "tpm") as device:
+        path.write_text(path.read_text() + f'counter = "tpm2"\ncounter_device = "{device}"\n')
+        counted = configuration.load(path)
+        with pytest.raises(AnchorLost, match="janusd --prepare"):
+            add_somebody(counted, "Eve")
+        capsys.readouterr()
+        assert composition.main(["--config", str(path), "--prepare"]) == 0
+        assert "made TPM counter 0x01804a41" in capsys.readouterr().out
+        add_somebody(counted, "Bob")
+        assert composition.main(["--config", str(path), "--prepare"]) == 0
+        assert "everything was there already" in capsys.readouterr().out
+        finding = composition._anchor_finding(counted.vault, composition.anchor(counted.vault))
+        assert (finding.verdict, "counted by TPM counter" in finding.detail) == ("ok", True)
+    path.write_text(path.read_text().replace(device, str(tmp_path / "gone")))
+    assert composition.main(["--config", str(path), "--prepare"]) == 1
+    assert "the TPM cannot be asked" in capsys.readouterr().err
+
+
+def add_somebody(config: Config, name: str) -> None:
+    """As a door of that configuration would. Raises what is wrong with its vault."""
+    place = Place(
+        Path(config.vault.directory) / "vault.db",
+        composition.key_ring(config.vault),
+        device_id(Path(config.vault.machine_id)),
+        bytes(32),
+        composition.anchor(config.vault),
+    )
+    keeper = Keeper.open(place)
+    try:
+        keeper.add(name, np.eye(3, 128, dtype=np.float32))
+    finally:
+        keeper.close()
 
 
 def test_without_a_vault_the_daemon_says_how_to_make_one(

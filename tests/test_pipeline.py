@@ -58,12 +58,6 @@ def test_a_fit_face_is_compared_with_everybody() -> None:
     assert evidence.best.score > 0.8 > evidence.second.score
 
 
-def test_a_wide_picture_is_reduced_for_detection_and_its_faces_are_given_in_its_own_pixels() -> None:
-    (near,) = pipeline(detect_width_px=4096).faces(paint("a", width=1280, height=960, side=400))
-    (reduced,) = pipeline().faces(paint("a", width=1280, height=960, side=400))
-    assert np.abs(near.landmarks_px - reduced.landmarks_px).max() < 4
-
-
 class OnePoint(PaintedDetector):
     def detect(self, image: Image) -> tuple[Face, ...]:
         return (Face(Box(0, 0, 10, 10), np.zeros((5, 2), np.float32), 1.0),)

@@ -254,6 +254,38 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one stage took, of so many times."""
+
+    stage: str
+    median_ms: float
+    p95_ms: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a door measured of itself, on its own camera and its own networks."""
+
+    seconds: float
+    frames: int
+    """How many the stages were timed on; the camera gave more where they take longer than a frame."""
+    faces: int
+    """In how many of them a face was found. In the others one was assumed in the middle."""
+    camera: str
+    width_px: int
+    height_px: int
+    detector: str
+    encoder: str
+    accelerator: str
+    templates: int
+    """How many samples each face was compared with."""
+    stages: list[Timing]
+    """In their order: camera, idle gate, the networks, policy, and "frame to decision" for all but the
+    camera and the gate."""
+
+
+@dataclass(frozen=True, slots=True)
 class VaultStatus:
     """How the vault is, and which copies of it there are."""
 
@@ -374,6 +406,13 @@ class Door(Protocol):
         """
         ...
 
+    def set_enrolment_terms(self, token: str, change: TermsChange) -> None:
+        """On what terms whoever is being enrolled may come in, from the moment they are stored.
+
+        Raises EnrolmentRefused for terms that cannot be, and where samples are added to somebody enrolled.
+        """
+        ...
+
     def guide_enrolment(
         self, token: str, side: str, look: str, timeout_s: float
     ) -> "tuple[Scene, Image | None]":
@@ -429,6 +468,13 @@ class Door(Protocol):
 
     def doctor(self) -> list[Finding]:
         """Check what can be checked from inside. May take a second."""
+        ...
+
+    def measure(self, seconds: float) -> Measurement:
+        """Time every stage on what the camera shows now, for so many seconds; the door goes on meanwhile.
+
+        Raises OwnerError while another measurement runs, and where the camera gives no frame.
+        """
         ...
 
     def view(self, listener: "Callable[[Scene, Image], None]") -> Callable[[], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -18,6 +19,7 @@ from janusd.core.pose import Pose
 from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
 from janusd.core.side import Side
+from janusd.core.terms import ALWAYS, Terms
 from janusd.core.types import Box, Embedding
 from janusd.door import Feedback, Review
 from janusd.errors import EnrolmentRefused
@@ -29,6 +31,15 @@ GOOD: Final = guide.GOOD
 
 MAX_SAMPLES: Final = 20
 """Of one person: each one more is one more that a stranger may happen to resemble."""
+
+_UNLIKE: Final = "This does not look like {name}."
+_SOMEBODY_ELSE: Final = "This looks like somebody else than before."
+_ONLY: Final = "This looks like somebody else than before: only {name}, please."
+_AS_YOU_BEGAN: Final = "Look straight at the camera, in the light you began with."
+_ANOTHER_VIEW: Final = "Turn your head a little."
+_ENOUGH: Final = "There are as many samples as a person may have."
+HINTS: Final = (_UNLIKE, _SOMEBODY_ELSE, _ONLY, _AS_YOU_BEGAN, _ANOTHER_VIEW, _ENOUGH)
+"""All that may be said here besides what `guide` and `Reason` say, for whoever translates it."""
 
 _SAME_VIEW: Final = 0.97
 """Samples more alike than this add nothing: consecutive frames of somebody who holds still."""
@@ -65,6 +76,8 @@ class Enrolment:
     """Samples must score at least this against the nearest of the earlier ones."""
     known: float = 1.0
     """What a face that was out of view must score to be taken for the same one: the door's threshold."""
+    terms: Terms = ALWAYS
+    """On what terms they may come in, from the moment they are stored."""
     person_id: str = ""
     """Whose template gets these samples; empty for somebody new."""
     earlier: tuple[Embedding, ...] = ()
@@ -84,7 +97,7 @@ class Enrolment:
         if refusal := self._refusal(probe.embedding):
             return self._feedback(*refusal)
         self._samples.append(_sample(probe, probe.embedding, "", is_backlit=False))
-        return self._feedback(GOOD, "Good.", accepted=True)
+        return self._feedback(GOOD, guide.WELL_DONE, accepted=True)
 
     def follow(self, probe: Probe, sight: Sight) -> None:
         """Keep track of the face in a frame of the camera, whether a sample is asked for or not."""
@@ -115,7 +128,7 @@ class Enrolment:
             return step
         if not self._samples and self._is_unlike_earlier(probe):
             self._track = replace(self._track, held=())
-            return Step(ANOTHER_PERSON, f"This does not look like {self.name}.")
+            return Step(ANOTHER_PERSON, _UNLIKE.format(name=self.name))
         if self._asked != (side, look):
             self._asked, self._track = (side, look), replace(self._track, held=())
         self._track, step = guide.lead(self._track, sight, side)
@@ -127,7 +140,7 @@ class Enrolment:
             return replace(step, takes=False)
         taken, self._best, self._sharpness = self._best, None, 0.0
         if len(self._samples) + len(self.earlier) >= MAX_SAMPLES:
-            return Step(DUPLICATE_VIEW, "There are as many samples as a person may have.")
+            return Step(DUPLICATE_VIEW, _ENOUGH)
         if refusal := self._refusal(taken.embedding):
             if side is Side.FRONT and not self._samples:
                 self._track = replace(self._track, neutral=None)  # nothing rests on it yet
@@ -222,13 +235,11 @@ class Enrolment:
         """Ask a face that was out of view to show that it is the same one; None once it has."""
         self._track, step = guide.lead(self._track, sight, Side.FRONT)
         if probe.embedding is not None and self._likeness(probe.embedding) < self.same_person:
-            return Step(
-                ANOTHER_PERSON, f"This looks like somebody else than before: only {self.name}, please."
-            )
+            return Step(ANOTHER_PERSON, _ONLY.format(name=self.name))
         if not step.takes or probe.embedding is None:
             return replace(step, takes=False, steady=0.0)
         if self._likeness(probe.embedding) < self.known:
-            return Step(ANOTHER_PERSON, "Look straight at the camera, in the light you began with.")
+            return Step(ANOTHER_PERSON, _AS_YOU_BEGAN)
         self._track = replace(self._track, is_whole=True)
         return None
 
@@ -243,10 +254,10 @@ class Enrolment:
         if self._known is None:
             return None
         if self._likeness(embedding) < self.same_person:
-            return ANOTHER_PERSON, "This looks like somebody else than before."
+            return ANOTHER_PERSON, _SOMEBODY_ELSE
         scores = [match.verify(embedding, sample.embedding) for sample in self._samples]
         if max(scores, default=-1.0) > _SAME_VIEW:  # what is there from earlier may be renewed
-            return DUPLICATE_VIEW, "Turn your head a little."
+            return DUPLICATE_VIEW, _ANOTHER_VIEW
         return None
 
     def _nearest(self, gallery: Gallery) -> tuple[str, float] | None:
@@ -273,7 +284,7 @@ class Enrolment:
         )
 
     def _advice(self, light: Sequence[str], found: int, near: str) -> list[str]:
-        again = f"janusctl enrol {self.name} --reinforce"
+        again = f"janusctl enrol {shlex.quote(self.name)} --reinforce"
         advice = []
         if self.covered and (missing := [side for side in Side if side.value not in self.covered]):
             advice.append(f"Not covered: {', '.join(missing)}. Add them with: {again}")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import cv2
 
@@ -31,8 +32,10 @@ from janusd.journal import Journal, is_begun
 from janusd.journal.ledger import Ledger
 from janusd.journal.snapshots import Snapshots
 from janusd.pipeline import Pipeline
-from janusd.ports import Binding, Camera, Latch
+from janusd.ports import Binding, Camera, Counter, Detector, Latch, Network
 from janusd.service.door_service import DoorService
+from janusd.vault import anchor as marks
+from janusd.vault import format as sealed
 from janusd.vault.anchor import FileAnchor
 from janusd.vault.keeper import Keeper, Place
 from janusd.vault.keys import (
@@ -47,7 +50,7 @@ from janusd.vault.keys import (
 from janusd.vault.parcel import Identity
 from janusd.vault.ring import Ring
 from janusd.vault.store import Vault
-from janusd_hw import accelerators, boards, v4l2
+from janusd_hw import accelerators, boards, detectors, v4l2
 from janusd_hw.accelerators import FallbackNetwork, Probed, Shelf
 from janusd_hw.camera_opencv import OpenCvCamera
 from janusd_hw.camera_pair import PairCamera
@@ -55,6 +58,7 @@ from janusd_hw.camera_picamera2 import Picamera2Camera, list_cameras
 from janusd_hw.camera_replay import ReplayCamera
 from janusd_hw.camera_watch import CameraWatch, identity_finding
 from janusd_hw.clock import SystemClock
+from janusd_hw.detector_litert import OwnDetector
 from janusd_hw.indicator_latchd import LatchdIndicator
 from janusd_hw.keys_command import CommandBinding
 from janusd_hw.keys_rpi import RpiOtp
@@ -62,8 +66,8 @@ from janusd_hw.latch_gpiod import GpiodLatch
 from janusd_hw.latch_remote import LatchNews, RemoteLatch
 from janusd_hw.latch_simulated import SimulatedLatch
 from janusd_hw.litert import LiteRtNetwork
-from janusd_hw.mtcnn import MtcnnDetector
 from janusd_hw.tensorrt import TensorRtNetwork
+from janusd_hw.tpm import TpmCounter
 
 log = logging.getLogger("janusd")
 
@@ -96,12 +100,60 @@ def open_pipeline(
     encoder = accelerators.open_network(
         encoder_parts(section, released), section.accelerator, threads, shelf=shelf, on_fault=on_fault
     )
+    detector = open_detector(section, released, shelf=shelf, on_fault=on_fault)
+    detectors.refuse_foreign(described, detector)
     attack_net = (
         (LiteRtNetwork(released.attack, threads=threads, runtime=section.runtime), described.attack)
         if described.attack
         else None
     )
-    return Pipeline(MtcnnDetector(), encoder, described.encoder, attack_net=attack_net)
+    return Pipeline(detector, encoder, described.encoder, found_by=described.detector, attack_net=attack_net)
+
+
+def open_detector(
+    section: ModelSection,
+    released: models.Models,
+    *,
+    shelf: Shelf | None = None,
+    on_fault: Callable[[str], None] = log.error,
+) -> Detector:
+    """The detector of these models, by whatever a probe found to be the fastest for it.
+
+    Its second look takes too little time for an accelerator. Raises ModelError or NetworkError.
+    """
+    threads = threads_of(section)
+    network: Network | None = None
+    parts = detector_parts(section, released)
+    if parts is not None:
+        wanted: Literal["auto", "cpu"] = "cpu" if section.accelerator == "cpu" else "auto"
+        beside = None if shelf is None else detector_shelf(shelf)
+        network = accelerators.open_network(parts, wanted, threads, shelf=beside, on_fault=on_fault)
+    refiner = (
+        LiteRtNetwork(released.refiner, threads=threads, runtime=section.runtime)
+        if released.refiner
+        else None
+    )
+    return detectors.open_detector(released.manifest, network, refiner)
+
+
+def detector_shelf(shelf: Shelf) -> Shelf:
+    """Where the probe of the detector lies, beside the encoder's."""
+    return Shelf(shelf.folder, "detector")
+
+
+def detector_parts(section: ModelSection, released: models.Models) -> accelerators.Parts | None:
+    """What the detector of these models can be run from; None where they have none of their own."""
+    spec = released.manifest.detector
+    if spec is None:
+        return None
+    compiled = released.variants.get(_for_edgetpu(spec.file))
+    return accelerators.Parts(
+        released.detector, spec.sha256, compiled, None, section.runtime, section.delegate
+    )
+
+
+def _for_edgetpu(file: str) -> str:
+    return file.removesuffix(".tflite") + "_edgetpu.tflite"
 
 
 def encoder_parts(section: ModelSection, released: models.Models) -> accelerators.Parts:
@@ -110,11 +162,16 @@ def encoder_parts(section: ModelSection, released: models.Models) -> accelerator
     return accelerators.Parts(
         released.encoder,
         spec.sha256,
-        next((raw for name, raw in released.variants.items() if name.endswith("_edgetpu.tflite")), None),
+        released.variants.get(_for_edgetpu(spec.file)),
         None if onnx is None else lambda: TensorRtNetwork(onnx, spec.input, spec.output),
         section.runtime,
         section.delegate,
     )
+
+
+def _shipped_detector() -> Detector:
+    """For set-up, before there is a configuration."""
+    return open_detector(ModelSection(), models.for_door())
 
 
 def threads_of(section: ModelSection) -> int:
@@ -126,7 +183,8 @@ def open_camera(section: CameraSection) -> Camera:
     """Open the configured camera, or the pair. Raises CameraError."""
     if section.nir_device and section.driver != "replay":
         return PairCamera(
-            _open_one(section, section.device, section.identity), _open_one(section, section.nir_device, "")
+            _open_one(section, section.device, section.identity),
+            _open_one(section, section.nir_device, section.nir_identity),
         )
     return _open_one(section, section.device, section.identity)
 
@@ -145,6 +203,7 @@ def _open_one(section: CameraSection, device: str, identity: str) -> Camera:
                 identity=identity,
                 login=_login(section.login),
                 backlight=section.backlight,
+                is_insecure=section.insecure,
             )
         case "picamera2":
             return Picamera2Camera(
@@ -154,6 +213,7 @@ def _open_one(section: CameraSection, device: str, identity: str) -> Camera:
                 fps=section.fps,
                 identity=identity,
                 backlight=section.backlight,
+                is_insecure=section.insecure,
             )
 
 
@@ -221,22 +281,41 @@ def anchor(section: VaultSection) -> FileAnchor:
     """Name what tells an older vault put back."""
     folder = Path(section.directory)
     beside = folder.with_name(folder.name + "-anchor") / "vault"
-    return FileAnchor(Path(section.anchor) if section.anchor else beside)
+    return FileAnchor(Path(section.anchor) if section.anchor else beside, counter(section))
+
+
+def counter(section: VaultSection) -> Counter | None:
+    """Name what tells an anchor put back, if anything does."""
+    match section.counter:
+        case "none":
+            return None
+        case "tpm2":
+            return TpmCounter(section.counter_device, section.counter_index)
 
 
 def prepare(config: Config) -> list[str]:
-    """Make the key file and the empty vault, each only where it is missing; give what was made."""
+    """Make the key file, the counter and the empty vault, each only where it is missing; what was made.
+
+    A counter that was turned on just now vouches from here on for the anchor that is there.
+    """
     made: list[str] = []
     folder = Path(config.vault.directory)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if config.vault.key == "file" and not _key_file(config.vault).exists():
         create_key_file(_key_file(config.vault))
         made.append(f"key {_key_file(config.vault)}")
-    source = key_ring(config.vault).present()
+    ring, anchored = key_ring(config.vault), anchor(config.vault)
+    if anchored.counter is not None and anchored.counter.make():
+        made.append(anchored.counter.name)
     if not _vault_path(config.vault).exists():
         device = device_id(Path(config.vault.machine_id))
-        Vault.create(_vault_path(config.vault), source, device, anchor(config.vault))
+        Vault.create(_vault_path(config.vault), ring.present(), device, anchored)
         made.append(f"vault {_vault_path(config.vault)}")
+    elif anchored.counter is not None:
+        device = device_id(Path(config.vault.machine_id))
+        keks = tuple(sealed.kek(source.key(), device) for source in (ring.present(), *ring.former()))
+        if marks.begin_count(anchored, keks, device):
+            made.append(f"the anchor in {anchored.name}")
     return made
 
 
@@ -266,7 +345,10 @@ def compose(config: Config) -> DoorService:
             listener(fault)
 
     pipeline = open_pipeline(config.model, released, shelf=shelf, on_fault=say_aloud)
-    network, camera = pipeline.encoder, CameraWatch(lambda: open_camera(config.camera), fps=config.camera.fps)
+    camera = CameraWatch(lambda: open_camera(config.camera), fps=config.camera.fps)
+    networks = [(pipeline.encoder, shelf)]
+    if isinstance(pipeline.detector, OwnDetector):
+        networks.append((pipeline.detector.network, detector_shelf(shelf)))
     with ExitStack() as opened:
         vault = opened.enter_context(
             closing(
@@ -275,7 +357,7 @@ def compose(config: Config) -> DoorService:
                         _vault_path(config.vault),
                         ring,
                         device,
-                        bytes.fromhex(pipeline.spec.sha256),
+                        pipeline.model_digest,
                         anchored,
                         log_key,
                     )
@@ -312,17 +394,17 @@ def compose(config: Config) -> DoorService:
             indicator=LatchdIndicator(latch.indicate) if isinstance(latch, RemoteLatch) else None,
             drivers=lambda: [
                 *camera.findings(),
+                _anchor_finding(config.vault, anchored),
                 *_identity(config.camera),
-                *accelerators.findings(network, shelf),
+                *(line for network, kept in networks for line in accelerators.findings(network, kept)),
             ],
-            ring=Ring(
-                Path(config.vault.directory) / "unlocks", kept, device, bytes.fromhex(pipeline.spec.sha256)
-            ),
+            ring=Ring(Path(config.vault.directory) / "unlocks", kept, device, pipeline.model_digest),
         )
         opened.pop_all()  # from here on the door closes them
     listeners.append(door.tell)
-    if isinstance(network, FallbackNetwork) and network.fault:
-        door.tell(network.fault)
+    for network, _ in networks:
+        if isinstance(network, FallbackNetwork) and network.fault:
+            door.tell(network.fault)
     if isinstance(latch, RemoteLatch):
         latch.listen(lambda news: _hear(door, news))
     return door
@@ -345,6 +427,13 @@ def _identity(section: CameraSection) -> list[Finding]:
     except OSError:  # CameraError is one: the camera's own finding says what is wrong
         found = ""
     return [identity_finding(found, section.identity)]
+
+
+def _anchor_finding(section: VaultSection, anchored: FileAnchor) -> Finding:
+    """What tells an older vault put back, for the doctor."""
+    stops, said = marks.what_it_stops(anchored, _vault_path(section))
+    remedy = 'where the board has a TPM: vault.counter = "tpm2"; else keep it on another disk: vault.anchor'
+    return Finding("anchor", "ok" if stops else "warn", said, "" if stops else remedy)
 
 
 def _hear(door: DoorService, news: LatchNews) -> None:
@@ -496,7 +585,7 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one for 
         if options.discover:
             from janusd import survey  # noqa: PLC0415 - the daemon itself never needs it
 
-            return survey.run(options.discover, survey.Surveyor(open_camera, MtcnnDetector))
+            return survey.run(options.discover, survey.Surveyor(open_camera, _shipped_detector))
         config = configuration.load(options.config)
         if options.check:
             released = models.for_door(config.model.directory)
@@ -525,29 +614,44 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one for 
 
 
 def _probe(path: Path, config: Config, which: str) -> int:
-    """Try what could run the encoder, each in a process of its own: a library that crashes ends only that."""
-    parts = encoder_parts(config.model, models.for_door(config.model.directory))
-    found = accelerators.options(parts, threads_of(config.model))
+    """Try all that could run a network, each in its own process: a library that crashes ends only that."""
+    released, folder = models.for_door(config.model.directory), Path(config.vault.directory)
+    shelves = [(Shelf(folder), encoder_parts(config.model, released))]
+    own = detector_parts(config.model, released)
+    if own is not None:
+        shelves.append((detector_shelf(Shelf(folder)), own))
     if which != "all":
-        (option,) = (option for option in found if f"{option.name}:{option.threads}" == which)
-        reference = LiteRtNetwork(parts.encoder, runtime=parts.runtime)
+        of, _, alone = which.rpartition("/")
+        (parts,) = (parts for shelf, parts in shelves if shelf.of == of)
+        found = accelerators.options(parts, threads_of(config.model))
+        (option,) = (option for option in found if f"{option.name}:{option.threads}" == alone)
+        reference = LiteRtNetwork(parts.network, runtime=parts.runtime)
         print(json.dumps(asdict(accelerators.probe(option, reference))))
         return 0
-    probed = []
-    for option in found:
-        alone = f"{option.name}:{option.threads}"
-        command = programs.command("janusd.main", "--config", str(path), "--probe-accelerators", alone)
-        try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)  # noqa: S603 - this very program
-            said = ended.stdout.strip().splitlines()
-            tried = Probed(**json.loads(said[-1])) if said and not ended.returncode else None
-            detail = f"it ended with status {ended.returncode}"
-        except subprocess.TimeoutExpired:
-            tried, detail = None, f"it took longer than {_PROBE_S:g} s"
-        probed.append(tried or Probed(option.name, option.threads, detail=detail))
-    chosen = Shelf(Path(config.vault.directory)).keep(parts, probed)
-    print(json.dumps({"chosen": asdict(chosen), "probed": [asdict(tried) for tried in probed]}, indent=1))
+    said: dict[str, object] = {}
+    for shelf, parts in shelves:
+        probed = [
+            _probed(path, shelf, option) for option in accelerators.options(parts, threads_of(config.model))
+        ]
+        chosen = shelf.keep(parts, probed)
+        found_out = {"chosen": asdict(chosen), "probed": [asdict(tried) for tried in probed]}
+        said |= {shelf.of: found_out} if shelf.of else found_out
+    print(json.dumps(said, indent=1))
     return 0
+
+
+def _probed(path: Path, shelf: Shelf, option: accelerators.Option) -> Probed:
+    alone = f"{shelf.of}/{option.name}:{option.threads}".removeprefix("/")
+    command = programs.command("janusd.main", "--config", str(path), "--probe-accelerators", alone)
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)  # noqa: S603 - this very program
+        said = ended.stdout.strip().splitlines()
+        if said and not ended.returncode:
+            return Probed(**json.loads(said[-1]))
+        detail = f"it ended with status {ended.returncode}"
+    except subprocess.TimeoutExpired:
+        detail = f"it took longer than {_PROBE_S:g} s"
+    return Probed(option.name, option.threads, detail=detail)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -562,7 +666,9 @@ def make_parser() -> argparse.ArgumentParser:
                         help="configuration (default: %(default)s)")  # fmt: skip
     parser.add_argument("--check", action="store_true", help="check configuration and models, then end")
     parser.add_argument(
-        "--prepare", action="store_true", help="make the key file and an empty vault where missing, then end"
+        "--prepare",
+        action="store_true",
+        help="make key file, TPM counter and empty vault where missing, then end",
     )
     parser.add_argument(
         "--discover", nargs="?", const="print", choices=("print", "serve"), metavar="serve",
@@ -573,7 +679,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--probe-accelerators", nargs="?", const="all", metavar="ONE",
-        help="try and time what could run the encoder, keep the best for `auto`, print JSON, then end",
+        help="try and time what could run the networks, keep the best for `auto`, print JSON, then end",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"janusd {__version__}")
     return parser

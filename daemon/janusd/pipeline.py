@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
-import cv2
 import numpy as np
 
-from janusd.core import align, attack, embed, match, passive, quality
+from janusd.core import align, attack, embed, manifest, match, passive, quality
 from janusd.core.gallery import Gallery
 from janusd.core.manifest import AttackNet, Encoder
 from janusd.core.quality import Floors
@@ -45,24 +44,22 @@ class Pipeline:
     encoder: Network
     spec: Encoder
     floors: Floors = field(default_factory=Floors)
-    detect_width_px: int = 480
-    """Pictures wider than this are reduced before detection; crops come from the full picture."""
+    found_by: manifest.Detector | None = None
+    """What stands behind `detector`, where the manifest describes it."""
     attack_net: tuple[Network, AttackNet] | None = None
     """The attack detection network and what its tensors mean, where the manifest has one."""
     second_face: float = 0.35
     """A second face counts when its box is at least this part of the largest one's height: whoever stands
     further back is not at the door."""
 
+    @property
+    def model_digest(self) -> bytes:
+        """What this pipeline's embeddings are comparable within: see `manifest.bound_to`."""
+        return manifest.bound_to(self.spec, self.found_by)
+
     def faces(self, image: Image) -> tuple[Face, ...]:
         """All faces in the picture, in its own pixels, the largest first."""
-        width = image.shape[1]
-        if width <= self.detect_width_px:
-            found = self.detector.detect(image)
-        else:
-            scale = self.detect_width_px / width
-            size = (self.detect_width_px, max(1, round(image.shape[0] * scale)))
-            small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-            found = tuple(_enlarged(face, 1.0 / scale) for face in self.detector.detect(small))
+        found = self.detector.detect(image)
         return tuple(sorted(found, key=lambda face: -face.box_px.height))
 
     def embed(self, image: Image, face: Face) -> Embedding:
@@ -95,6 +92,34 @@ class Pipeline:
             embedding = self._encode(crop)
         return Probe(face, measured, embedding, stage_ms=watch.ms)
 
+    def rehearse(self, image: Image, gallery: Gallery) -> tuple[bool, dict[str, float]]:
+        """Whether there is a face in the picture, and the milliseconds of every stage all the same.
+
+        Where there is none, or none that can be aligned, one is assumed in the middle: a network takes as
+        long for a wall as for a face. Nothing of it is ever decided on.
+        """
+        watch = _Stopwatch()
+        with watch.stage("detect"):
+            faces = self.faces(image)
+        face, is_found = (faces[0], True) if faces else (_in_the_middle(image), False)
+        try:
+            with watch.stage("align"):
+                crop = align.align(image, face.landmarks_px)
+        except ValueError:  # landmarks in one point
+            face, is_found = _in_the_middle(image), False
+            with watch.stage("align"):
+                crop = align.align(image, face.landmarks_px)
+        with watch.stage("quality"):
+            quality.assess(image, face, crop, self.floors)
+        with watch.stage("embed"):
+            embedding = self._encode(crop)
+        with watch.stage("match"):
+            match.identify(embedding, gallery)
+        if self.attack_net is not None:
+            with watch.stage("passive"):
+                self._genuine(image, face)
+        return is_found, watch.ms
+
     def evidence(self, frame: Frame, gallery: Gallery) -> tuple[Evidence, Probe]:
         """What a frame says about the people of a gallery, and the probe it rests on."""
         probe = self.probe(frame.image)
@@ -118,7 +143,7 @@ class Pipeline:
         if self.attack_net is None:
             return None
         network, net = self.attack_net
-        tensor = passive.to_tensor(passive.wide_crop(image, face, net), net.input)
+        tensor = passive.to_tensor(passive.looks(image, face, net), net.input)
         return passive.from_tensor(network.run(tensor), net.output)
 
     def _nir_score(self, nir: Image, embedding: Embedding) -> float | None:
@@ -141,14 +166,14 @@ class Pipeline:
         )
 
 
-def _enlarged(face: Face, factor: float) -> Face:
-    box = face.box_px
-    moved = (face.landmarks_px + 0.5) * factor - 0.5  # pixel centres are the integers
-    return Face(
-        Box(box.x * factor, box.y * factor, box.width * factor, box.height * factor),
-        moved.astype(np.float32),
-        face.score,
-    )
+def _in_the_middle(image: Image) -> Face:
+    """A face a third as high as the picture, in its middle."""
+    height, width = image.shape[:2]
+    side = max(8.0, height / 3)
+    left, top = (width - side) / 2, (height - side) / 2
+    landmarks = align.TEMPLATE / np.float32(align.CROP_PX) * np.float32(side)
+    moved = landmarks + np.array([left, top], np.float32)
+    return Face(Box(left, top, side, side), moved.astype(np.float32), 0.0)
 
 
 class _Stopwatch:

@@ -132,6 +132,27 @@ class Binding(Protocol):
         ...
 
 
+class Counter(Protocol):
+    """A number that only grows, in memory that cannot be put back: a TPM's."""
+
+    @property
+    def name(self) -> str:
+        """Which counter, for messages."""
+        ...
+
+    def read(self) -> int:
+        """What it stands at. Raises AnchorLost where there is none, InstallerError where it is silent."""
+        ...
+
+    def increment(self) -> None:
+        """Move it on by one, for good. Raises AnchorLost, InstallerError; it may have moved all the same."""
+        ...
+
+    def make(self) -> bool:
+        """Make it where it is missing; whether it was. Raises AnchorLost, InstallerError."""
+        ...
+
+
 class Sign(StrEnum):
     """What somebody at the door is to be told, for lamps and buzzers that know no words."""
 

@@ -7,6 +7,7 @@
     {"ask": "promise", "years": 1, "people": 4, "tries_a_day": 2}   -> threshold, and whom it would refuse
     {"ask": "picture", "camera": {...}, "width": 64, "height": 36}  -> a small picture, faces, light
     {"ask": "check", "janus": TEXT, "latch": TEXT}                  -> what is wrong with both files
+    {"ask": "settings", "janus": TEXT, "latch": TEXT}               -> both without any free text, as lines
     {"ask": "pulse", "latch": TEXT, "door": "front", "hold_s": 1}   -> what went wrong with the relay, or ""
     {"ask": "close"}                                                the camera is let go
 
@@ -20,16 +21,19 @@ Trust boundary: whoever writes to our standard input started us; nothing is read
 from __future__ import annotations
 
 import binascii
+import dataclasses
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO, TypeAlias
+from typing import Any, Literal, TextIO, TypeAlias, get_origin
 
 import cv2
 import msgspec
@@ -100,13 +104,18 @@ class Surveyor:
         self._of: CameraSection | None = None
         self._shown_s: list[float] = []
 
-    def answer(self, request: Request) -> object:
+    def answer(self, request: Request) -> object:  # noqa: PLR0911 - one for each thing asked
         """What was asked. Raises JanusError."""
         root = Path(str(request.get("root", "/")))
         match request.get("ask"):
             case "look":
                 found = discovery.look(root, str(request.get("board", "")))
-                return {**asdict(found), "keys": [asdict(choice) for choice in keys(root)], "model": _model()}
+                return {
+                    **asdict(found),
+                    "keys": [asdict(choice) for choice in keys(root)],
+                    "tpm": has_tpm(root),
+                    "model": _model(),
+                }
             case "promise":
                 years, people, tries = (float(request[name]) for name in ("years", "people", "tries_a_day"))
                 return asdict(meaning(years, people, tries, int(request.get("samples", 5))))
@@ -118,6 +127,8 @@ class Surveyor:
                 return {}
             case "check":
                 return check(str(request["janus"]), str(request.get("latch", "")))
+            case "settings":
+                return {"lines": settings(str(request["janus"]), str(request.get("latch", "")))}
             case "pulse":
                 trouble = discovery.pulse(
                     str(request["latch"]), str(request["door"]), float(request["hold_s"]), root
@@ -181,7 +192,6 @@ def keys(root: Path = Path("/")) -> list[KeyChoice]:
     no_systemd = ""
     if not (root / "run/systemd/system").exists() or shutil.which("systemd-creds") is None:
         no_systemd = "no systemd with systemd-creds runs here"
-    tpm = (root / "dev/tpmrm0").exists()
     no_otp = "rpi-fw-crypto is not installed, or this is no Raspberry Pi"
     if (root / "dev/vcio").exists() and (
         root / "usr/bin/rpi-fw-crypto"
@@ -191,7 +201,7 @@ def keys(root: Path = Path("/")) -> list[KeyChoice]:
         ("board", "credential", "credential", "A systemd credential, bound to this board's own key",
          BoundKey(credential, CredentialBinding(None)), no_otp or no_systemd),
         ("tpm", "credential", "none", "A systemd credential, sealed by this device's TPM",
-         credential, no_systemd or ("" if tpm else "there is no TPM (/dev/tpmrm0)")),
+         credential, no_systemd or ("" if has_tpm(root) else "there is no TPM (/dev/tpmrm0)")),
         ("credential", "credential", "none", "A systemd credential, sealed by a key on this disk",
          credential, no_systemd),
         ("file", "file", "none", "A file beside the vault: for trying it out", file, ""),
@@ -208,6 +218,11 @@ def keys(root: Path = Path("/")) -> list[KeyChoice]:
         )
         for key, source, binding, name, made, trouble in choices
     ]
+
+
+def has_tpm(root: Path = Path("/")) -> bool:
+    """Whether the kernel drives a TPM 2.0 here."""
+    return (root / "dev/tpmrm0").exists()
 
 
 def _model() -> dict[str, str]:
@@ -271,6 +286,81 @@ def check(janus: str, latch: str) -> dict[str, object]:
                 f"(hold_max_s = {wanted[0].hold_max_s:g})"
             )
     return {"problems": problems}
+
+
+_KNOWN_DEVICE = re.compile(r"/dev/(video|gpiochip|tpmrm)\d{1,3}")
+_KNOWN_LATCH = re.compile(
+    r"GPIO\d{1,3}|/dev/gpiochip\d{1,3}|label:pinctrl-[a-z0-9]+|as-is|pull-up|pull-down|disabled"
+    r"|fail-secure|fail-safe|locked|released|off"
+)
+
+
+def settings(janus: str, latch: str) -> list[str]:
+    """Both files without anything that somebody typed freely: numbers, switches, choices, and what is wrong.
+
+    By the fields' types, so that a key that is new tomorrow is shown only where it can hold no secret.
+    """
+    found = check(janus, latch)["problems"]
+    # What is wrong is said with the value that was written: that may be anything.
+    lines = [re.sub(r", not .*|'[^']*'|\"[^\"]*\"", " (not shown)", one) for one in _texts(found)]
+    try:
+        read = config.parse(janus, "janus.toml")
+    except ConfigError:
+        return lines
+    for section in read.__struct_fields__:
+        table, said = getattr(read, section), []
+        for field in msgspec.structs.fields(table):
+            value = getattr(table, field.name)
+            if value != field.default:
+                said.append(f"{field.name} = {_shareable(value, field.type)}")
+        if said:
+            lines.append(f"[{section}] {', '.join(said)}")
+    try:
+        tables = tomllib.loads(latch)
+    except tomllib.TOMLDecodeError:
+        return lines
+    return [
+        *lines,
+        *(
+            f"latch: {key if key in _LATCH_KEYS else '(a name)'} = {_known(value)}"
+            for key, value in tables.items()
+        ),
+    ]
+
+
+def _texts(given: object) -> list[str]:
+    return [str(one) for one in given] if isinstance(given, list) else []
+
+
+def _shareable(value: object, kind: object) -> str:
+    if isinstance(value, bool | int | float) or get_origin(kind) is Literal:
+        return json.dumps(value)
+    if isinstance(value, str) and _KNOWN_DEVICE.fullmatch(value):
+        return json.dumps(value)
+    return f"({len(value)} set)" if isinstance(value, tuple) else "(set)"
+
+
+def _known(value: object) -> str:
+    """A value of latch.toml: tables with their keys, but for names that somebody gave."""
+    if isinstance(value, dict):
+        inner = ", ".join(
+            f"{key if key in _LATCH_KEYS else f'({number})'} = {_known(one)}"
+            for number, (key, one) in enumerate(value.items(), start=1)
+        )
+        return f"{{ {inner} }}"
+    if isinstance(value, bool | int | float) or (isinstance(value, str) and _KNOWN_LATCH.fullmatch(value)):
+        return json.dumps(value)
+    return "(set)"
+
+
+_LATCH_KEYS = frozenset(
+    {
+        field.name
+        for kind in (latch_settings.Settings, latch_settings.Door, latch_settings.Line)
+        for field in dataclasses.fields(kind)
+    }
+    | {*latch_settings.ROLES, "triggers", "door", "chip"}
+)
 
 
 def run(how: str, surveyor: Surveyor, requests: TextIO = sys.stdin, replies: TextIO = sys.stdout) -> int:

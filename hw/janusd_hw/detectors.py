@@ -1,4 +1,4 @@
-"""Opens the detector that a manifest speaks of: our own networks or, where it describes none, MTCNN."""
+"""Opens the detector that a manifest describes."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from janusd.core.manifest import Manifest
 from janusd.errors import ModelError
 from janusd.ports import Detector, Network
 from janusd_hw.detector_litert import OwnDetector
-from janusd_hw.mtcnn import MtcnnDetector
-
-_WIDEST_PX = 480
-"""MTCNN's time grows with the picture; our own detector reduces it by itself."""
 
 
-def open_detector(
-    described: Manifest, network: Network | None, refiner: Network | None, *, min_face_px: float = 48.0
-) -> Detector:
+def open_detector(described: Manifest, network: Network | None, refiner: Network | None) -> Detector:
     """The detector behind one port; `network` and `refiner` are given where the manifest describes them.
 
-    `min_face_px` is for MTCNN, whose time depends on it. Raises ModelError where they do not belong together.
+    Raises ModelError where they do not belong together, or no detector is described.
     """
     if described.detector is None:
-        return MtcnnDetector(min_face_px, widest_px=_WIDEST_PX)
+        raise ModelError(
+            f"the model of {described.encoder.name} brings no face detector",
+            "install one that does: janusctl model install FILE",
+        )
     if network is None:
         raise ModelError(
             "the detector that the manifest describes was not loaded", "reinstall janusd's models"

@@ -23,6 +23,7 @@ from janusd_export.verbs import (
     keygen,
     mix,
     pairs,
+    passive,
     release,
     report,
     screen,
@@ -51,6 +52,7 @@ _VERBS: tuple[ModuleType, ...] = (
     release,
     cluster,
     detector,
+    passive,
 )
 """In the order in which they are used."""
 

@@ -85,10 +85,10 @@ def test_a_door_refuses_an_encoder_that_was_calibrated_with_another_detector(tmp
     device.open_pipeline(folder)  # measuring it is how it gets its calibration
 
 
-def test_a_door_without_a_detector_of_its_own_refuses_an_encoder_that_wants_one(folder: Path) -> None:
+def test_a_model_without_a_detector_opens_no_door(folder: Path) -> None:
     released = models.load(folder)
     alone = msgspec.structs.replace(released.manifest, detector=None)
-    with pytest.raises(ModelError, match="calibrated with the points of eye 1"):
+    with pytest.raises(ModelError, match="brings no face detector"):
         composition.open_pipeline(ModelSection(threads=1), models.Models(alone, released.encoder))
 
 

@@ -31,8 +31,8 @@ def folder(tmp_path: Path) -> Path:
     """The model that comes with this version, not yet signed by anybody here."""
     made = tmp_path / "models"
     made.mkdir()
-    name = models.load().manifest.encoder.file
-    for file in (name, "manifest.json", "MODEL_CARD.md"):
+    cards = [path.name for path in models.RELEASED.glob("*_CARD.md")]
+    for file in (*models.load().manifest.files, "manifest.json", *cards):
         shutil.copy(models.RELEASED / file, made / file)
     return made
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from test_service import QUICK, Rig
 
 from janusd.cli.main import main
 from janusd.config import parse
@@ -21,7 +22,6 @@ from janusd_hw.fakes import paint
 from support.damage import flip
 from support.fake_door import FakeDoor
 from support.serving import serving
-from test_service import QUICK, Rig
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

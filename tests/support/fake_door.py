@@ -50,7 +50,7 @@ STATUS = Status(
     is_released=False,
     camera="replay street",
     latch="simulated",
-    detector="mtcnn",
+    detector="janus-d1 1",
     encoder="janus-s112",
     accelerator="ai-edge-litert, 1 thread",
     key_source="key file",
@@ -95,7 +95,7 @@ EVENT = Event(
 
 
 MEASURED = Measurement(
-    seconds=5.0, frames=48, faces=12, camera="replay street", width_px=640, height_px=480, detector="mtcnn",
+    seconds=5.0, frames=48, faces=12, camera="replay street", width_px=640, height_px=480, detector="janus-d1 1",
     encoder="janus-r2", accelerator="cpu/xnnpack", templates=9,
     stages=[
         Timing("camera: frame to frame", 100.0, 104.0, 49), Timing("detect", 21.4, 30.2, 48),

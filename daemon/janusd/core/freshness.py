@@ -11,6 +11,10 @@ Three looks at the frames of one camera, none of which believes that a picture s
   backwards, the stream is looped. Somebody who stands still resembles themselves at every moment, so only a
   course that moves counts.
 
+`janusd_hw.frame_faults` refuses a camera's exact repeats before a frame comes here, in terms of a broken
+device; why there are two stands there. What comes through is a stream that a working camera may well give: a
+film of a film. It is also all there is where frames come from no camera of ours, as when clips are evaluated.
+
 What this cannot see: a clip played once. Only `parallax`, `challenge` or near infrared speak to that.
 """
 

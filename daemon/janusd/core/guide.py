@@ -41,9 +41,10 @@ _FRONT_PITCH_DEG: Final = 30.0
 """Before the person's own zero is known, pitch tells nearly nothing."""
 _AGAIN_DEG: Final = 10.0
 _YAW_DEG: Final = (10.0, 34.0)
-_PITCH_DEG: Final = (7.0, 26.0)
+_PITCH_DEG: Final = (5.0, 26.0)
 """From where on a turned head shows another view, and where too little of the face is left. Landmarks of a
-turned head are drawn towards the mean face: what reads as 10 degrees is nearer to 20."""
+turned head are drawn towards the mean face: what reads as 10 degrees is nearer to 15, and a nod that reads as
+5 degrees is nearer to 17 (`DETECTOR_CARD.md`)."""
 _ASIDE_DEG: Final = 14.0
 _ROLL_DEG: Final = 18.0
 _BEGUN: Final = 0.4
@@ -56,12 +57,28 @@ _ASK: Final = {
     Side.UP: "Lift your chin.",
     Side.DOWN: "Lower your chin.",
 }
+_OTHER_WAY: Final = {
+    side: f"The other way. {asked}" for side, asked in _ASK.items() if side is not Side.FRONT
+}
+WELL_DONE: Final = "Good."
+_TOO_FAR: Final = "Not quite so far."
+_BACKLIT: Final = "The light is behind you: turn around, or shade it."
+_CLOSER: Final = "A little closer."
+_UPRIGHT: Final = "Hold your head upright."
+_LEVEL: Final = "Keep your chin level."
 _FURTHER: Final = {
     Side.LEFT: "A little further to your left.",
     Side.RIGHT: "A little further to your right.",
     Side.UP: "Lift your chin a little more.",
     Side.DOWN: "Lower your chin a little more.",
 }
+
+
+HINTS: Final = (
+    HOLD_STILL, WELL_DONE, _TOO_FAR, _BACKLIT, _CLOSER, _UPRIGHT, _LEVEL, *_ASK.values(), *_FURTHER.values(),
+    *_OTHER_WAY.values(),
+)  # fmt: skip
+"""All that may be said here, for whoever translates it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +162,7 @@ def lead(track: Track, sight: Sight, side: Side) -> tuple[Track, Step]:
     if steady < 1.0:
         return replace(track, held=held), Step(WAIT, HOLD_STILL, steady)
     neutral = mean(held) if side is Side.FRONT else track.neutral
-    return replace(track, held=(), neutral=neutral), Step(GOOD, "Good.", 1.0, takes=True)
+    return replace(track, held=(), neutral=neutral), Step(GOOD, WELL_DONE, 1.0, takes=True)
 
 
 def mean(poses: Sequence[Pose]) -> Pose:
@@ -176,17 +193,17 @@ def _obstacle(track: Track, sight: Sight, side: Side) -> tuple[str, str]:
     """What is in the way of a sample (its hint and reason), or empty hint."""
     refused = sight.refused
     if refused is Reason.TOO_FAR_TURNED and track.neutral is not None and side is not Side.FRONT:
-        return "Not quite so far.", refused.value
+        return _TOO_FAR, refused.value
     if refused is Reason.TOO_DARK and sight.is_backlit:
-        return "The light is behind you: turn around, or shade it.", refused.value
+        return _BACKLIT, refused.value
     if refused is not None or sight.pose is None:
         refused = refused or Reason.NO_FACE
         return refused.hint, refused.value
     if sight.inter_ocular_px < _NEAR_PX:
-        return "A little closer.", Reason.TOO_SMALL.value
+        return _CLOSER, Reason.TOO_SMALL.value
     turned = relative(track, sight.pose)
     is_tilted = abs(turned.roll_deg) > _ROLL_DEG
-    return "Hold your head upright." if is_tilted else _turn_hint(track, turned, side), WAIT
+    return _UPRIGHT if is_tilted else _turn_hint(track, turned, side), WAIT
 
 
 def _turn_hint(track: Track, turned: Pose, side: Side) -> str:
@@ -204,13 +221,13 @@ def _turn_hint(track: Track, turned: Pose, side: Side) -> str:
         towards = turned.pitch_deg if side is Side.DOWN else -turned.pitch_deg
         aside, (least, most) = abs(turned.yaw_deg), _PITCH_DEG
     if towards > most:
-        return "Not quite so far."
+        return _TOO_FAR
     if aside > _ASIDE_DEG:
-        return "Keep your chin level." if side in (Side.LEFT, Side.RIGHT) else _ASK[Side.FRONT]
+        return _LEVEL if side in (Side.LEFT, Side.RIGHT) else _ASK[Side.FRONT]
     if towards >= least:
         return ""
     if towards <= -least:
-        return f"The other way. {_ASK[side]}"
+        return _OTHER_WAY[side]
     return _FURTHER[side] if towards >= _BEGUN * least else _ASK[side]
 
 

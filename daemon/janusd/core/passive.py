@@ -1,8 +1,9 @@
-"""The attack detection network: a wide crop around a face -> how genuine it looks.
+"""The attack detection network: a wide crop around a face, and a close one, -> how genuine it looks.
 
-The network sees more than the face, because what gives a print or a screen away is often its edge. What its
-tensors mean stands in the manifest (`manifest.AttackNet`); a door whose manifest names none has no such
-layer.
+The network sees more than the face, because what gives a print or a screen away is often its edge; and it
+sees the face itself as large as it can, because what else gives it away is its surface. Both crops are one
+picture to it, the wide one above. What its tensors mean stands in the manifest (`manifest.AttackNet`); a door
+whose manifest names none has no such layer.
 """
 
 from __future__ import annotations
@@ -14,21 +15,31 @@ from janusd.core.manifest import AttackNet, TensorSpec
 from janusd.core.types import Face, Image, Tensor
 
 
-def wide_crop(image: Image, face: Face, net: AttackNet) -> Image:
-    """The square of `net.context` face heights around a face, at the network's size; black past borders."""
-    box, side = face.box_px, face.box_px.height * net.context
+def looks(image: Image, face: Face, net: AttackNet) -> Image:
+    """What the network sees of a face: the wide crop and, where it wants one, the close one below it."""
     height, width = net.input.shape[1:3]
-    left = box.x + box.width / 2 - side / 2
-    top = box.y + box.height / 2 - side / 2
-    scale = np.array([width / side, height / side])
-    matrix = np.array([[scale[0], 0, -left * scale[0]], [0, scale[1], -top * scale[1]]])
-    crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_AREA)
-    return crop.astype(np.uint8, copy=False)
+    if not net.near:
+        return crop(image, face, net.context, height)
+    return np.concatenate([crop(image, face, context, width) for context in (net.context, net.near)])
 
 
-def to_tensor(crop: Image, spec: TensorSpec) -> Tensor:
-    """A crop as the network's input: pixels are 0..1, quantized as the manifest says."""
-    real = crop.astype(np.float32) / 255.0
+def crop(image: Image, face: Face, context: float, side_px: int) -> Image:
+    """The square of `context` face heights around a face, reduced by areas; black past the picture's borders."""
+    box = face.box_px
+    side = max(2, round(box.height * context))
+    left, top = round(box.x + box.width / 2 - side / 2), round(box.y + box.height / 2 - side / 2)
+    height, width = image.shape[:2]
+    square = np.zeros((side, side, 3), np.uint8)
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + side), min(height, top + side)
+    if x1 > x0 and y1 > y0:
+        square[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
+    way = cv2.INTER_AREA if side > side_px else cv2.INTER_LINEAR
+    return cv2.resize(square, (side_px, side_px), interpolation=way).astype(np.uint8, copy=False)
+
+
+def to_tensor(seen: Image, spec: TensorSpec) -> Tensor:
+    """What it sees as the network's input: pixels are -1..1, quantized as the manifest says."""
+    real = (seen.astype(np.float32) - 127.5) / 127.5
     quantized = np.round(real / spec.scale) + spec.zero_point
     tensor: Tensor = np.clip(quantized, -128, 127).astype(np.int8)[np.newaxis]
     return tensor

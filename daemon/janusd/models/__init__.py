@@ -28,12 +28,11 @@ class Models:
     attack: bytes = b""
     """The attack detection network; empty where the manifest names none."""
     variants: Mapping[str, bytes] = field(default_factory=dict)
-    """The same encoder for accelerators, by the name of its file; signed like it."""
-
-    @property
-    def encoder_digest(self) -> bytes:
-        """SHA-256 of the encoder: embeddings of another encoder are not comparable."""
-        return bytes.fromhex(self.manifest.encoder.sha256)
+    """The same networks for accelerators, by the name of their file; signed like them."""
+    detector: bytes = b""
+    """The face detector; empty where the manifest names none."""
+    refiner: bytes = b""
+    """The network that looks at each face again; empty where the manifest names none."""
 
 
 def for_door(place: str = "", owners_keys: Path = OWNERS_FOLDER, installed: Path = INSTALLED) -> Models:
@@ -45,7 +44,10 @@ def for_door(place: str = "", owners_keys: Path = OWNERS_FOLDER, installed: Path
     keys = trusted_keys(owners_keys)
     signed = check.verify(Path(place), keys, whole=False) if place else present(keys, installed)
     variants = {name: raw for name, raw in signed.files.items() if name.endswith(check.VARIANTS)}
-    return Models(signed.manifest, signed.encoder, str(signed.signer), signed.attack, variants)
+    return Models(
+        signed.manifest, signed.encoder, str(signed.signer), signed.attack, variants,
+        signed.detector, signed.refiner,
+    )  # fmt: skip
 
 
 def load(directory: Path = RELEASED) -> Models:
@@ -57,19 +59,24 @@ def load(directory: Path = RELEASED) -> Models:
     remedy = "reinstall janusd, or point model.directory at a released bundle"
     try:
         described = manifest.parse(path.read_bytes())
-        encoder = (directory / described.encoder.file).read_bytes()
-        attack = (directory / described.attack.file).read_bytes() if described.attack else b""
+        read = {file: (directory / file).read_bytes() for file in described.files}
     except OSError as error:
         raise ModelError(f"{error.filename}: cannot be read ({error.strerror})", remedy) from error
     except ValueError as error:
         raise ModelError(f"{path}: not a manifest this version reads: {error}", remedy) from error
-    digest = hashlib.sha256(encoder).hexdigest()
-    if digest != described.encoder.sha256:
-        raise ModelError(
-            f"{directory / described.encoder.file}: is not the released model: its SHA-256 is "
-            f"{digest[:16]}..., the manifest says {described.encoder.sha256[:16]}...",
-            remedy,
-        )
-    if described.attack and hashlib.sha256(attack).hexdigest() != described.attack.sha256:
-        raise ModelError(f"{directory / described.attack.file}: is not what the manifest says", remedy)
-    return Models(described, encoder, attack=attack)
+    for file, sha256 in described.files.items():
+        digest = hashlib.sha256(read[file]).hexdigest()
+        if digest != sha256:
+            raise ModelError(
+                f"{directory / file}: is not the released model: its SHA-256 is "
+                f"{digest[:16]}..., the manifest says {sha256[:16]}...",
+                remedy,
+            )
+    attack, detector = described.attack, described.detector
+    return Models(
+        described,
+        read[described.encoder.file],
+        attack=read[attack.file] if attack else b"",
+        detector=read[detector.file] if detector else b"",
+        refiner=read[detector.refiner.file] if detector and detector.refiner else b"",
+    )

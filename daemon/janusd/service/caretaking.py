@@ -13,7 +13,7 @@ from typing import Protocol
 
 from janusd.core.terms import describe
 from janusd.door import Person, VaultStatus
-from janusd.errors import EnrolmentRefused
+from janusd.errors import EnrolmentRefused, PersonExists
 from janusd.vault.keeper import Keeper
 from janusd.vault.parcel import Identity, pack, unpack
 from janusd.vault.people import person_of
@@ -96,7 +96,12 @@ class VaultCaretaker:
         except (binascii.Error, ValueError) as e:
             raise EnrolmentRefused("a parcel that is no base64 text", "send it with janusctl") from e
         opened = unpack(raw, self._model_digest, self._identity, passphrase=passphrase, signed_by=signed_by)
-        stored = self._keeper.add_all(opened.people)
+        try:
+            stored = self._keeper.add_all(opened.people)
+        except PersonExists as e:
+            raise PersonExists(
+                f"{e.what}, so nobody was imported", "forget or rename them here, then again"
+            ) from e
         self._refresh()
         for person in stored:
             self._note("enrolled", name=person.name, note=f"from the door {opened.signed_by[:16]}")

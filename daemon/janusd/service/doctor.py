@@ -91,8 +91,11 @@ def attack_detection(section: AttackSection, network: str, shows_signs: bool) ->
         return _finding("attacks", False, said, 'name an indicator, or set attack.challenge = "never"')
     asks = section.level == "live" or section.challenge == "always" or section.nir
     by = f"network {network}" if network else "no network"
-    if asks or network:
+    if asks:
         return _finding("attacks", True, f"level {section.level}, challenge {section.challenge}, {by}", "")
+    if network:
+        said = f"level passive, {by}, which has met no real print or screen: janusctl attack-test"
+        return _finding("attacks", False, said, remedy, "warn")
     said = "level passive without a network: a photograph that is held still is not found out"
     return _finding("attacks", False, said, remedy, "warn")
 
@@ -107,7 +110,7 @@ def _sandbox() -> Iterator[Finding]:
 
 def _people(rules: Rules, stale_people: int) -> Iterator[Finding]:
     if stale_people:
-        detail = f"the encoder changed: {stale_people} people are no longer recognised"
+        detail = f"encoder or detector changed: {stale_people} people are no longer recognised"
         yield _finding("people", False, detail, "forget and enrol them again")
         return
     count = len(rules.gallery)

@@ -9,6 +9,7 @@ guarded by `_networks`, a decision and its act by the doorkeeper's own lock.
 from __future__ import annotations
 
 import math
+import os
 import random
 import threading
 from collections.abc import Callable
@@ -25,33 +26,47 @@ from janusd.core.challenge import Turn
 from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
 from janusd.core.types import Frame, Image
-from janusd.door import Entry, Event, Exported, Feedback, Finding, Person, Review, Scene, Status
+from janusd.door import (
+    Entry,
+    Event,
+    Exported,
+    Feedback,
+    Finding,
+    Measurement,
+    Person,
+    Review,
+    Scene,
+    Status,
+    TermsChange,
+)
 from janusd.enrolment import Enrolment
 from janusd.errors import EnrolmentRefused, OwnerError, PersonExists, PersonNotFound
 from janusd.journal import Journal
 from janusd.journal.ledger import Ledger
 from janusd.journal.snapshots import Snapshots
+from janusd.language import Words, language_of, words
 from janusd.pipeline import Pipeline, Probe
 from janusd.ports import Camera, Clock, Indicator, KeySource, Latch, Sign
 from janusd.service import doctor
 from janusd.service.caretaking import VaultCaretaker
 from janusd.service.doorkeeper import Doorkeeper, Verdict
 from janusd.service.enrolling import EnrolmentDesk, scene_of
+from janusd.service.measuring import Bench
 from janusd.service.notes import Notes
 from janusd.service.presence import Presence, Settings
 from janusd.service.rules import Rules
 from janusd.service.signboard import Signboard
-from janusd.service.stewardship import Steward
+from janusd.service.stewardship import Steward, changed_terms
 from janusd.service.trigger import Trigger
 from janusd.service.watching import Watch
 from janusd.vault.keeper import Keeper
 from janusd.vault.keys import what_it_stops
 from janusd.vault.names import check_name, name_key
 from janusd.vault.parcel import Identity
-from janusd.vault.people import person_of
+from janusd.vault.people import checked_hours, checked_terms, person_of
 from janusd.vault.ring import Ring
 
-_LOCK_IS_FAULTY = "I know you, but the lock does not answer: use your key, and tell the owner."
+LOCK_IS_FAULTY = "I know you, but the lock does not answer: use your key, and tell the owner."
 _DICE = random.SystemRandom()
 _SIGNS = {Turn.LEFT: Sign.TURN_LEFT, Turn.RIGHT: Sign.TURN_RIGHT, Turn.CENTRE: Sign.LOOK}
 _SAME_PERSON_FMR = 1e-3
@@ -96,6 +111,7 @@ class DoorService:
         self._trigger = Trigger(config.idle)
         self._presence = self._make_presence()
         self._networks = threading.Lock()
+        self._bench = Bench(pipeline, self._networks, clock)
         self._notes = Notes(journal)
         self._watch = Watch(open_camera, clock, self._notes)
         self._started_s = clock.monotonic_s()
@@ -107,12 +123,12 @@ class DoorService:
             now_s=self._started_s,
             report=self._watch.report,
         )
-        self._signboard = Signboard(indicator)
+        self._signboard = Signboard(indicator, self._words())
         self._enrolling = EnrolmentDesk(self._probe, self._look, self._signboard.show)
         self._viewers: list[Callable[[Scene, Image], None]] = []
         self._listeners: list[Callable[[Event], None]] = []
-        encoder = bytes.fromhex(pipeline.spec.sha256)
-        self.caretaker = VaultCaretaker(vault, identity, encoder, self._replace_rules, self._notes.write)
+        model = pipeline.model_digest
+        self.caretaker = VaultCaretaker(vault, identity, model, self._replace_rules, self._notes.write)
         self.steward = Steward(
             keeper=vault,
             journal=journal,
@@ -172,6 +188,7 @@ class DoorService:
             days = self._config.log.snapshot_days if self._config.log.snapshots else 0
             self._snapshots.keep_house(self._clock.monotonic_s(), self._clock.wall(), days)
         self._frames += 1
+        self._bench.see(frame)
         if self._enrolling.see(frame):
             return
         if not self._trigger.is_open(frame):
@@ -322,6 +339,19 @@ class DoorService:
         """Offer camera frames until one is taken or the time is up; the last feedback says why."""
         return self._enrolling.add_live(token, timeout_s)
 
+    def set_enrolment_terms(self, token: str, change: TermsChange) -> None:
+        """On what terms whoever is being enrolled may come in, from the moment they are stored."""
+        enrolment = self._enrolling.enrolment(token)
+        if enrolment.person_id:
+            raise EnrolmentRefused(
+                f"{enrolment.name} keeps the terms they have", "change them with janusctl people set"
+            )
+        terms = checked_terms(changed_terms(enrolment.terms, change))
+        if change.hours is not None:
+            enrolment.hours = checked_hours(change.hours)
+            enrolment.schedule = Schedule.parse(enrolment.hours)
+        enrolment.terms = terms
+
     def guide_enrolment(
         self, token: str, side: str, look: str, timeout_s: float
     ) -> tuple[Scene, Image | None]:
@@ -343,7 +373,7 @@ class DoorService:
         if enrolment.person_id:
             stored = self._vault.add_samples(enrolment.person_id, embeddings)
         else:
-            stored = self._vault.add(enrolment.name, embeddings, enrolment.hours)
+            stored = self._vault.add(enrolment.name, embeddings, enrolment.hours, terms=enrolment.terms)
         self._replace_rules()
         self._enrolling.abandon(token)
         self._signboard.show(Sign.DONE)
@@ -431,6 +461,10 @@ class DoorService:
         attacks = doctor.attack_detection(self._config.attack, name, shows_signs)
         return [*found, attacks, *self._drivers()]
 
+    def measure(self, seconds: float) -> Measurement:
+        """Time every stage on what the camera shows now; the door goes on meanwhile."""
+        return self._bench.run(seconds, self._doorkeeper.rules, self._watch.camera)
+
     def view(self, listener: Callable[[Scene, Image], None]) -> Callable[[], None]:
         """Call `listener` on each frame; the returned function ends that."""
         self._viewers = [*self._viewers, listener]
@@ -469,6 +503,7 @@ class DoorService:
         self._config = config
         self._trigger = Trigger(config.idle)
         self._presence = self._make_presence()
+        self._signboard.words = self._words()
         self._replace_rules()
         self._notes.write("reloaded", note=f"restart for: {', '.join(fixed)}" if fixed else "")
         return fixed
@@ -477,6 +512,9 @@ class DoorService:
 
     def _make_rules(self) -> Rules:
         return Rules.make(self._config, self._vault.templates(), self._pipeline.spec.calibration)
+
+    def _words(self) -> Words:
+        return words(self._config.signs.language or language_of(os.environ))
 
     def _make_presence(self) -> Presence | None:
         chosen, net = self._config.attack, self._pipeline.attack_net
@@ -513,7 +551,7 @@ class DoorService:
 
 
 def _hint(verdict: Verdict) -> str:
-    return verdict.decision.reason.hint if verdict.is_done else _LOCK_IS_FAULTY
+    return verdict.decision.reason.hint if verdict.is_done else LOCK_IS_FAULTY
 
 
 def _now() -> str:

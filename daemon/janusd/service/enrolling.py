@@ -36,6 +36,7 @@ nobody, for it would charge the face that is being enrolled with failed tries.""
 _ASK_AGAIN_S: Final = 5.0
 """A guided pose that nobody asked about for that long is not taken: the one who asked is gone, or waits."""
 _LUMA_STRIDE: Final = 16
+NO_PICTURE: Final = "The camera gives no picture."
 
 _SIGNS: Final = {
     Side.FRONT: Sign.LOOK,
@@ -133,7 +134,7 @@ class EnrolmentDesk:
             scene, opened.scene = opened.scene, None
             image, opened.image = opened.image, None
             if scene is None:
-                scene = _scene(opened.enrolment, 0, [], "no_frame", "The camera gives no picture.")
+                scene = _scene(opened.enrolment, 0, [], "no_frame", NO_PICTURE)
         return scene, image
 
     def see(self, frame: Frame) -> bool:

@@ -7,6 +7,7 @@ import threading
 
 from janusd.core.reason import Reason
 from janusd.core.types import Decision
+from janusd.language import ENGLISH, Words
 from janusd.ports import Indicator, Sign
 
 log = logging.getLogger("janusd")
@@ -28,8 +29,10 @@ _SHUT = frozenset(
 class Signboard:
     """Over one indicator, or none."""
 
-    def __init__(self, indicator: Indicator | None) -> None:
+    def __init__(self, indicator: Indicator | None, words: Words = ENGLISH) -> None:
         self._indicator = indicator
+        self.words = words
+        """In whose language it speaks."""
         self._lock = threading.Lock()
         self._shown: tuple[Sign, str] = (Sign.IDLE, "")
 
@@ -47,7 +50,7 @@ class Signboard:
                 return
             self._shown = sign, words
         try:
-            self._indicator.show(sign, words)
+            self._indicator.show(sign, self.words.hint(words))
         except Exception:  # whatever a driver raises although it should not
             log.exception("the indicator %s failed", self._indicator.name)
 

@@ -78,7 +78,7 @@ class Steward:
 
         def changed(opened: Sequence[Opened], of: Opened) -> Record:
             hours = of[1].hours if change.hours is None else change.hours
-            return people.under_terms(opened, of, hours, _changed(of[1].terms, change))
+            return people.under_terms(opened, of, hours, changed_terms(of[1].terms, change))
 
         stored = self._change(name, changed)
         if change.clears_guards:
@@ -260,7 +260,7 @@ class Steward:
         ][-_MOST_ENTRIES:]
 
 
-def _changed(terms: Terms, change: TermsChange) -> Terms:
+def changed_terms(terms: Terms, change: TermsChange) -> Terms:
     """The terms with what is given changed. Raises EnrolmentRefused for words that cannot be read."""
     try:
         if change.role is not None:

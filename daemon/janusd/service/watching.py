@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from janusd.core.types import Box, Frame
-from janusd.errors import CameraError, JanusError
+from janusd.errors import CameraError, CameraExchanged, JanusError
 from janusd.ports import Camera, Clock, Meter
 from janusd.service.notes import Notes
 
@@ -69,7 +69,7 @@ class Watch:
     def report(self, error: JanusError) -> None:
         """Write a fault down, once for as long as it lasts."""
         if self.fault != error.what:  # once, not at each retry
-            self._notes.write("fault", note=str(error))
+            self._notes.write("alarm" if isinstance(error, CameraExchanged) else "fault", note=str(error))
         self.fault = error.what
 
     def meter(self, box_px: Box) -> None:

@@ -1,8 +1,10 @@
 """Frames of the demo's generated people, living or held up: SIMULATED presentations for the whole pipeline.
 
-A living head is a portrait laid over a simple relief (a half ellipsoid with a nose) and turned; a picture is
-the same portrait on a plane, seen in perspective before the demo's street. Both get the noise of a sensor.
-What a real print, screen or camera would add (halftone, moire, glare, rolling bands) is not drawn here.
+A living head is a portrait laid over a simple relief (a half ellipsoid with a nose), turned, and stands cut
+out before the demo's street; a picture is the same portrait on a plane with its ground, seen in perspective
+there. Both get the noise of a sensor. Of the attacks that are held still, some are drawn on a medium
+(`recaptures`); on the others a camera would see none: they are for geometry and freshness, and a network that
+refuses them does so for their edge.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 from janusd.core.types import Frame, Image
 from janusd.demo.album import Person, View, album
 from janusd.demo.scene import HEIGHT_PX, WIDTH_PX, compose
+from janusd_export.attacks import recaptures
+from janusd_export.attacks.recaptures import Recapture
 
 FPS: Final = 10.0
 FRAMES: Final = 36
@@ -36,7 +40,21 @@ def living(person: Person, rng: np.random.Generator) -> Iterator[Image]:
     view, reach = person.street[0], rng.uniform(16, 24) * (-1 if rng.random() < 0.5 else 1)
     for t in np.linspace(0, 1, FRAMES):
         yaw = reach * math.sin(2 * math.pi * t)
-        yield _shown(_relief(view, yaw), _hold(rng, t, 0.0), rng)
+        opacity = np.repeat(view.cutout()[..., 3:], 3, axis=2)
+        yield _shown(
+            _relief(_colours(view), view, yaw), _hold(rng, t, 0.0), rng, opacity=_relief(opacity, view, yaw)
+        )
+
+
+def standing(person: Person, rng: np.random.Generator) -> Iterator[Image]:
+    """Somebody who looks at the door and does not turn: no relief is shown, and none is asked for."""
+    view = person.street[0]
+    opacity = np.repeat(view.cutout()[..., 3:], 3, axis=2)
+    for t in np.linspace(0, 1, FRAMES):
+        yaw = 2.0 * math.sin(7 * t)
+        yield _shown(
+            _relief(_colours(view), view, yaw), _hold(rng, t, 0.0), rng, opacity=_relief(opacity, view, yaw)
+        )
 
 
 def looped_still(person: Person, rng: np.random.Generator) -> Iterator[Image]:
@@ -79,15 +97,41 @@ def relief_on_a_screen(person: Person, rng: np.random.Generator) -> Iterator[Ima
     """A film of a turning head on a tablet that is held in a hand."""
     view, reach = person.street[0], rng.uniform(15, 22)
     for t in np.linspace(0, 1, FRAMES):
-        turned = _relief(view, reach * math.sin(2 * math.pi * t))
+        turned = _relief(_flat(view), view, reach * math.sin(2 * math.pi * t))
         yield _shown(turned, _hold(rng, t, 3.0), rng, frame=True)
 
 
-GENUINE: Final[Mapping[str, Shots]] = {"turns the head": living}
+def held_still(medium: Recapture) -> Shots:
+    """A photograph on this medium, held as still as a hand can."""
+
+    def shots(person: Person, rng: np.random.Generator) -> Iterator[Image]:
+        view, face_px = person.street[0], rng.uniform(100, 150)
+        square, at = round(2.7 * face_px), (WIDTH_PX // 2, 230)
+        photograph = _about_face(view, round(3.4 * face_px), face_px)
+        corner = (max(0, at[0] - square // 2), max(0, at[1] - square // 2))
+        place = _street()[corner[1] : corner[1] + square, corner[0] : corner[0] + square]
+        square = min(place.shape[:2])
+        place = np.ascontiguousarray(place[:square, :square])
+        shown = medium(photograph, place, face_px, rng)
+        coded = 255 * np.clip(shown, 0, 1) ** (1 / 2.2)
+        for _ in range(FRAMES):
+            frame = _street().astype(np.float32)
+            x, y = (int(n) for n in rng.integers(-1, 2, 2))
+            frame[corner[1] : corner[1] + square, corner[0] : corner[0] + square] = np.roll(
+                coded, (y, x), (0, 1)
+            )
+            noise = rng.normal(0, _NOISE, frame.shape)
+            yield np.asarray(np.clip(cv2.GaussianBlur(frame, (0, 0), 0.6) + noise, 0, 255), np.uint8)
+
+    return shots
+
+
+GENUINE: Final[Mapping[str, Shots]] = {"turns the head": living, "stands still": standing}
 HELD_OUT: Final[Mapping[str, Shots]] = {
     "still, looped to the byte": looped_still, "still, with a sensor's noise": noisy_still,
     "still, panned and zoomed": panned_still, "print, waved": waved_print,
     "photographs exchanged": two_photographs, "film of a turning head": relief_on_a_screen,
+    **{f"{name}, held still": held_still(medium) for name, medium in recaptures.HELD_OUT.items()},
 }  # fmt: skip
 
 
@@ -114,9 +158,24 @@ def _flat(view: View) -> Image:
     return np.asarray(rgba[..., :3] * opacity + 150 * (1 - opacity), np.uint8)
 
 
-def _relief(view: View, yaw_deg: float) -> Image:
-    """The portrait over a relief, turned by so much about an axis behind the face."""
-    image = _flat(view)
+def _colours(view: View) -> Image:
+    """A portrait's colours, (320, 320, 3); what they are beyond its outline is not defined."""
+    return np.ascontiguousarray(view.cutout()[..., :3])
+
+
+def _about_face(view: View, side: int, face_px: float) -> Image:
+    """The portrait before its plain ground with its face, so many pixels high, in the middle."""
+    (left_x, left_y), (right_x, right_y) = view.eyes_px
+    apart = math.hypot(right_x - left_x, right_y - left_y)
+    scale = face_px / (2.1 * apart)  # a detector's box is about so high
+    middle = np.array([(left_x + right_x) / 2, (left_y + right_y) / 2 + 0.55 * apart])
+    matrix = np.column_stack([scale * np.eye(2), side / 2 - scale * middle])
+    laid = cv2.warpAffine(_flat(view), matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(laid, np.uint8)
+
+
+def _relief(image: Image, view: View, yaw_deg: float) -> Image:
+    """A portrait's picture over a relief, turned by so much about an axis behind the face."""
     (left_x, left_y), (right_x, right_y) = view.eyes_px
     apart = math.hypot(right_x - left_x, right_y - left_y)
     middle_x, middle_y = (left_x + right_x) / 2, (left_y + right_y) / 2
@@ -143,9 +202,17 @@ def _street() -> Image:
 
 
 def _shown(
-    picture: Image, held: NDArray[np.float64], rng: np.random.Generator, *, frame: bool = False
+    picture: Image,
+    held: NDArray[np.float64],
+    rng: np.random.Generator,
+    *,
+    frame: bool = False,
+    opacity: Image | None = None,
 ) -> Image:
-    """A frame with this picture on a plane before the street; `frame` draws a tablet's edge around it."""
+    """A frame with this picture on a plane before the street; `frame` draws a tablet's edge around it.
+
+    With `opacity` only what is opaque is seen, and no plane.
+    """
     if frame:
         edged = cv2.copyMakeBorder(picture, 14, 14, 14, 14, cv2.BORDER_CONSTANT, value=(12, 12, 14))
         picture = np.asarray(edged, np.uint8)
@@ -161,6 +228,9 @@ def _shown(
     h = cv2.getPerspectiveTransform(source, onto.astype(np.float32))
     street = _street().astype(np.float32)
     warped = cv2.warpPerspective(picture, h, (WIDTH_PX, HEIGHT_PX), flags=cv2.INTER_LINEAR)
-    inside = cv2.warpPerspective(np.ones((height, width), np.float32), h, (WIDTH_PX, HEIGHT_PX))[..., None]
+    covers = (
+        np.ones((height, width), np.float32) if opacity is None else opacity[..., 0].astype(np.float32) / 255
+    )
+    inside = cv2.warpPerspective(covers, h, (WIDTH_PX, HEIGHT_PX))[..., None]
     noise = rng.normal(0, _NOISE, (HEIGHT_PX, WIDTH_PX, 3))
     return np.asarray(np.clip(street * (1 - inside) + warped * inside + noise, 0, 255), np.uint8)

@@ -86,7 +86,7 @@ class Evaluation:
     notes: tuple[str, ...]
 
 
-def peers(folder: Path, yunet: Path | None, *, with_mtcnn: bool = True) -> tuple[list[Peer], list[str]]:
+def peers(folder: Path, yunet: Path | None) -> tuple[list[Peer], list[str]]:
     """Ours first; what cannot be had is named."""
     spec = read_spec(folder)
     own = open_detector(spec, folder)
@@ -102,11 +102,6 @@ def peers(folder: Path, yunet: Path | None, *, with_mtcnn: bool = True) -> tuple
         teacher = YuNet(yunet, YUNET_SCORE)
         found.append(Peer(f"YuNet {width}x{height}", lambda image: yunet_faces(teacher, image, width)))
         found.append(Peer("YuNet 640x480", lambda image: yunet_faces(teacher, image, 640)))
-    if with_mtcnn:
-        from janusd_hw.mtcnn import MtcnnDetector  # noqa: PLC0415  # leaves with the wheel it needs
-
-        mtcnn = MtcnnDetector()
-        found.append(Peer(f"{mtcnn.name} at 480", lambda image: reduced(mtcnn.detect, image, 480)))
     return found, notes
 
 

@@ -124,7 +124,8 @@ def evaluate(
     # 2. Through the door's path: detector, alignment, int8 encoder.
     embedded = embed_photos(photos, models_dir, cache_dir, jobs=jobs, progress=tell("photographs"))
     rows = rows_of(pairs, embedded)
-    described = models.load(models_dir).manifest.encoder
+    manifest = models.load(models_dir).manifest
+    described = manifest.encoder
     calibration = described.calibration
 
     # 3. One comparison at a time: the listed pairs, then all pairs.
@@ -181,7 +182,7 @@ def evaluate(
             run_ms,
             views,
             described.output.shape[-1],
-            described.detector,
+            manifest.detector.identity if manifest.detector else described.detector,
             dict(described.training),
         ),
         collection=f"{folder.name}: {len(photos):,} photographs, {len(pairs):,} listed pairs",

@@ -63,10 +63,10 @@ def open_pipeline(directory: Path) -> Pipeline:
     )
 
 
-def open_detector(released: models.Models, *, min_face_px: float = 48.0) -> Detector:
+def open_detector(released: models.Models) -> Detector:
     """Their detector, on one thread. Unlike a door this asks for no calibration made with its points."""
     networks = (LiteRtNetwork(raw) if raw else None for raw in (released.detector, released.refiner))
-    return detectors.open_detector(released.manifest, *networks, min_face_px=min_face_px)
+    return detectors.open_detector(released.manifest, *networks)
 
 
 def central_face(image: Image, faces: Sequence[Face]) -> Face | None:
@@ -124,7 +124,7 @@ def embed_photos(
     described = models.load(directory).manifest
     encoder = described.encoder
     model = other.key if other else f"{'mirrored-' if encoder.mirrored else ''}{encoder.sha256[:16]}"
-    # Another detector finds other points; one that no manifest describes is named by no digest.
+    # Another detector finds other points.
     finder = f"-{'-'.join(d[:8] for d in described.detector.files.values())}" if described.detector else ""
     plain = _Cache(cache_dir, model, finder)
     seen = _Cache(cache_dir, model, finder, "changed-") if change else plain

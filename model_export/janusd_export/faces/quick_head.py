@@ -133,7 +133,7 @@ def fit(features: NDArray[np.float16], pictures: NDArray[np.float16], steps: int
 def measure(wheel_dir: Path, teachers_dir: Path, skip: int, count: int) -> None:
     """Print how like the whole network's pictures are those of a quick generator, and what they cost."""
     whole, quick = Generator(wheel_dir), Generator(wheel_dir, is_quick=True)
-    find = open_detector(models.load(), min_face_px=60).detect
+    find = open_detector(models.load()).detect
     spent, faces = [0.0, 0.0], []
     for style in whole.styles(np.random.default_rng(_SEED), skip + count)[skip:]:
         for place, generator in enumerate((whole, quick)):

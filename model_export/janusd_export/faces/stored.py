@@ -57,9 +57,8 @@ class Finders:
     def of_the_door() -> Finders:
         """Those the daemon runs."""
         released = models.load()
-        far = open_detector(released)
-        close = open_detector(released, min_face_px=60)  # stored faces are about 110 px tall
-        return Finders(far.detect, close.detect, close.name)
+        detector = open_detector(released)
+        return Finders(detector.detect, detector.detect, detector.name)
 
 
 class Refused(Exception):

@@ -1,4 +1,4 @@
-"""A run whose schedule follows the clock: steps, a running average of the weights, checkpoints, several processes.
+"""A run whose schedule follows the clock: steps, averaged weights, checkpoints, one process or several.
 
 For small networks on machines that are shared: a run ends when its minutes are over, with the learning rate
 down at nothing, however many steps the neighbours left it. Batch number k depends on the seed and k alone.
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
+from typing import Protocol
 
 import cv2
 import msgspec
@@ -58,17 +58,15 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Protocol):
     """What a batch costs."""
 
-    total: Tensor
-    parts: Mapping[str, float]
-    """For the log."""
+    @property
+    def total(self) -> Tensor:
+        """What is minimised."""
 
     def numbers(self) -> Mapping[str, float]:
-        """The parts."""
-        return self.parts
+        """For the log."""
 
 
 Batch = Callable[[nn.Module, np.random.Generator, bool], Terms]
@@ -115,7 +113,7 @@ def train(
     return checkpoint
 
 
-def _train(  # one run reads top to bottom
+def _train(  # noqa: PLR0915  # one run reads top to bottom
     rank: int,
     ranks: int,
     meeting: str,

@@ -36,17 +36,17 @@ def run(options: argparse.Namespace) -> None:
     from janusd_export.faces.device import open_pipeline
     from janusd_export.training import recipe
 
-    chosen = recipe.load(options.recipe)
+    chosen, seen_by = recipe.load(options.recipe), open_pipeline(options.models)
     with bars() as show:
         held_out = embed_held_out(
             chosen,
             options.cache,
-            open_pipeline(options.models),
+            seen_by,
             lambda done, total: show("held-out", done, total),
         )
     found = calibrate(held_out, chosen.seed)
     manifest = models.load(options.models).manifest
-    encoder = msgspec.structs.replace(manifest.encoder, calibration=found)
+    encoder = msgspec.structs.replace(manifest.encoder, calibration=found, detector=seen_by.detector.name)
     write_manifest(options.models, msgspec.structs.replace(manifest, encoder=encoder))
     check = check_tail(compare(held_out).impostor, found.tail)
     findings.write(options.models / findings.TAIL_FILE, check)

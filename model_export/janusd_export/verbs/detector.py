@@ -1,4 +1,4 @@
-"""janus-export detector: label, scenes, train, compile, evaluate."""
+"""janus-export detector: label, scenes, train, compile, evaluate, join."""
 
 # ruff: noqa: PLC0415  # heavy libraries load only where they are used
 
@@ -67,11 +67,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--detector", type=Path, required=True, help="what compile wrote")
     evaluate.add_argument("--library", type=Path, required=True, help="what label wrote")
     evaluate.add_argument("--yunet", type=Path, metavar="YUNET.onnx", help="a peer, in OpenCV")
-    evaluate.add_argument("--no-mtcnn", action="store_true", help="leave MTCNN out")
     evaluate.add_argument(
         "--count", type=int, default=150, metavar="N", help="scenes of each kind (%(default)s)"
     )
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+
+    join = steps.add_parser("join", help="put it into a model folder, which must be calibrated again then")
+    join.add_argument("--detector", type=Path, required=True, help="what compile wrote")
+    join.add_argument("models", type=Path, help="the model folder")
+    join.add_argument("--version", default="", help="the model's number from then on, higher than before")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -167,7 +171,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from janusd_export.detector.evaluate import evaluate, peers
     from janusd_export.detector.library import open_library
 
-    found, notes = peers(options.detector, options.yunet, with_mtcnn=not options.no_mtcnn)
+    found, notes = peers(options.detector, options.yunet)
     with bars() as show:
         measured = evaluate(open_library(options.library), found, notes, scenes=options.count, say=show)
     if options.json:
@@ -194,4 +198,20 @@ def _print(measured: Evaluation) -> None:
         print(f"\nnot measured: {note}")
 
 
-_STEPS = {"label": _label, "scenes": _scenes, "train": _train, "compile": _compile, "evaluate": _evaluate}
+def _join(options: argparse.Namespace) -> None:
+    from janusd_export.compiling.release import join_detector, read_detector
+
+    found_by, networks = read_detector(options.detector)
+    path = join_detector(options.models, found_by, networks, options.version)
+    print(f"{path}: faces are found by {found_by.identity}, and its encoder is not calibrated any more")
+    print(f"next: janus-export calibrate RECIPE --cache CACHE --models {options.models}; then release")
+
+
+_STEPS = {
+    "label": _label,
+    "scenes": _scenes,
+    "train": _train,
+    "compile": _compile,
+    "evaluate": _evaluate,
+    "join": _join,
+}

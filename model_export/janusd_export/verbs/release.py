@@ -11,7 +11,7 @@ from pathlib import Path
 WHAT = "sign a measured model and pack it as one bundle for doors"
 MORE = (
     "Writes model.sig into the model folder and, with --out, the bundle that `janusctl model install` takes: "
-    "the encoder, its manifest, MODEL_CARD.md, and layers.json, report.html and model.onnx where they are "
+    "the networks, their manifest, MODEL_CARD.md, and layers.json, report.html and model.onnx where they are "
     "there. The same files and key give the same bytes. Refuses what a door would refuse."
 )
 

@@ -1,0 +1,157 @@
+"""Rendered presentations on the disk, as the network sees them.
+
+    CACHE/PART-K.pixels   (n, 2 * SIDE, SIDE, 3) uint8: the wide crop above the close one
+    CACHE/PART-K.npz      species (n,) index into NAMES, 0 living; scene (n,) one number a picture
+
+A cache is written in pieces, so that several processes can render at once and a training can begin with what
+is there. Picture k of a piece depends on the library, the seed, the piece and k alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from janusd.core import passive
+from janusd.core.types import Face, Image
+from janusd_export.detector.library import Part, open_library
+from janusd_export.errors import ExportError
+from janusd_export.passive import pictures
+from janusd_export.passive.portraits import Gathering, gather
+from janusd_export.passive.species import SPECIES
+
+SIDE: Final = 96
+WIDE: Final = 2.2
+"""Face heights: a phone before a face shows its case, a page its edge; more would show the face smaller."""
+NEAR: Final = 1.1
+NAMES: Final = ("living", *SPECIES)
+LOOKS: Final = 3
+"""Crops of one picture, as a detector errs: composing costs ten times as much as cropping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presentations:
+    """A cache that is open."""
+
+    pixels: tuple[NDArray[np.uint8], ...]
+    """One array (n, 2 * SIDE, SIDE, 3) a piece, on the disk."""
+    species: NDArray[np.int64]
+    scene: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.species)
+
+    def seen(self, number: int) -> NDArray[np.uint8]:
+        """One of them."""
+        for piece in self.pixels:
+            if number < len(piece):
+                return np.array(piece[number])
+            number -= len(piece)
+        raise IndexError(number)
+
+
+def see(image: Image, face: Face) -> Image:
+    """(2 * SIDE, SIDE, 3) what the network sees of a face; as `janusd.core.passive.looks`."""
+    return np.concatenate([passive.crop(image, face, context, SIDE) for context in (WIDE, NEAR)])
+
+
+def write_piece(
+    people: Gathering,
+    folder: Path,
+    name: str,
+    count: int,
+    seed: int,
+) -> Path:
+    """Render so many pictures, half of them living; what is there already stays. Gives the table's path."""
+    table = folder / f"{name}.npz"
+    if table.exists():
+        return table
+    number_of = int.from_bytes(name.encode()) % 2**31
+    species, scenes = [], []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with table.with_suffix(".pixels").open("wb") as file:
+            for number in range(count):
+                rng = np.random.default_rng([seed, number_of, number])
+                which = 0 if number % 2 == 0 else 1 + (number // 2) % len(SPECIES)
+                shown = (
+                    pictures.living(people, rng) if which == 0 else pictures.attack(people, rng, NAMES[which])
+                )
+                image, find = pictures.single(shown, rng)
+                for _ in range(LOOKS):
+                    file.write(see(image, find()).tobytes())
+                    species.append(which)
+                    scenes.append(number)
+        with table.with_suffix(".new").open("wb") as file:
+            np.savez(file, species=np.array(species, np.int64), scene=np.array(scenes, np.int64))
+        table.with_suffix(".new").replace(table)
+    except OSError as error:
+        raise ExportError(f"{folder}: {error.strerror or error}: make room and render again") from error
+    return table
+
+
+def render(
+    library: Path,
+    outlines: Path,
+    folder: Path,
+    part: Part,
+    *,
+    count: int,
+    piece: int,
+    seed: int,
+    processes: int,
+) -> None:
+    """Render so many pictures of a part in pieces, several processes at once; what is there already stays."""
+    pieces = -(-count // piece)
+    context = multiprocessing.get_context("spawn")
+    arguments = (library, outlines, folder, part, pieces, min(piece, count), seed)
+    started = [context.Process(target=_render, args=(k, processes, *arguments)) for k in range(processes)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    if any(process.exitcode for process in started):
+        raise ExportError(f"{folder}: rendering ended early: what was written stays; run it again to go on")
+
+
+def _render(
+    rank: int,
+    ranks: int,
+    library: Path,
+    outlines: Path,
+    folder: Path,
+    part: Part,
+    pieces: int,
+    size: int,
+    seed: int,
+) -> None:
+    cv2.setNumThreads(1)
+    people = gather(open_library(library), outlines, part)
+    for number in range(rank, pieces, ranks):
+        write_piece(people, folder, f"{part.name.lower()}-{number:03d}", size, seed)
+
+
+def open_cache(folder: Path, part: str) -> Presentations:
+    """Open all pieces of a part. Raises ExportError."""
+    pixels, species, scenes, first = [], [], [], 0
+    tables = sorted(folder.glob(f"{part}-*.npz"))
+    if not tables:
+        raise ExportError(f"{folder} holds no pictures for {part}: run janus-export passive train")
+    for table in tables:
+        try:
+            with np.load(table) as columns:
+                which, scene = columns["species"], columns["scene"]
+            shape = (len(which), 2 * SIDE, SIDE, 3)
+            pixels.append(np.memmap(table.with_suffix(".pixels"), np.uint8, "r", shape=shape))
+        except (OSError, ValueError, KeyError) as error:
+            raise ExportError(f"{table} is damaged ({error}): delete it and render again") from error
+        species.append(which)
+        scenes.append(scene + first)
+        first += int(scene.max(initial=0)) + 1
+    return Presentations(tuple(pixels), np.concatenate(species), np.concatenate(scenes))

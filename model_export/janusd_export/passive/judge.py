@@ -1,0 +1,56 @@
+"""The compiled network as a door runs it, and how genuine it takes a presentation for."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from janusd.core import passive
+from janusd.core.manifest import AttackNet
+from janusd_export.errors import ExportError
+from janusd_export.passive.series import Series
+from janusd_hw.litert import LiteRtNetwork
+
+SPEC = "attack.json"
+BPCER = 0.04
+"""Below the 5 % that are promised: those measured on are other people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The network as a door runs it."""
+
+    network: LiteRtNetwork
+    spec: AttackNet
+
+    def genuine(self, presented: Series) -> float:
+        """The mean over a presentation's frames, 0..1."""
+        seen = (passive.looks(image, face, self.spec) for image, face in presented)
+        answers = [self.network.run(passive.to_tensor(one, self.spec.input)) for one in seen]
+        return float(np.mean([passive.from_tensor(answer, self.spec.output) for answer in answers]))
+
+
+def open_judge(folder: Path) -> Judge:
+    """What `compile_run` wrote, as a door opens it, on one thread. Raises ExportError."""
+    try:
+        spec = msgspec.json.decode((folder / SPEC).read_bytes(), type=AttackNet)
+        model = (folder / spec.file).read_bytes()
+    except OSError as error:
+        raise ExportError(f"{error.filename} cannot be read: run janus-export passive compile") from error
+    except msgspec.DecodeError as error:
+        raise ExportError(f"{folder / SPEC}: {error}: compile it again") from error
+    if hashlib.sha256(model).hexdigest() != spec.sha256:
+        raise ExportError(f"{folder / spec.file} is not the file that {SPEC} describes: compile it again")
+    return Judge(LiteRtNetwork(model), spec)
+
+
+def choose_threshold(living: list[float]) -> float:
+    """The highest at which at most `BPCER` of these means speak of an attack."""
+    if not living:
+        raise ExportError("no living presentation to choose a threshold on: ask for some")
+    lowest = sorted(living)
+    return round(lowest[int(BPCER * len(lowest))] - 5e-4, 3)
