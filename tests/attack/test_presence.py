@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from janusd.config import ConfigError, insecure, parse
+from janusd.config import insecure, parse
 from janusd.core import attack, policy
 from janusd.core.attack import Asks, Layer, Level
 from janusd.core.challenge import TURNS, Turn
@@ -16,6 +16,7 @@ from janusd.core.manifest import AttackNet, TensorSpec
 from janusd.core.policy import Policy, State
 from janusd.core.reason import Reason
 from janusd.core.types import Box, Evidence, Face, Frame, Image, Presentation, Quality
+from janusd.errors import ConfigError
 from janusd.pipeline import Pipeline, Probe
 from janusd.service.presence import Presence, Settings
 from janusd_hw.fakes import SPEC, PaintedDetector, PaintedEncoder, paint

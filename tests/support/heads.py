@@ -18,8 +18,7 @@ POSES = {
     "up": (0.0, -17.0),
     "down": (0.0, 17.0),
 }
-"""Yaw and pitch by which the picture is warped; the detector reads two thirds to nine tenths of the one, a third of the
-other."""
+"""Yaw and pitch by which it is warped; the detector reads four fifths of the one, a third of the other."""
 
 _VIEW = {"ada": 8, "ben": 0, "chloe": 3}
 _ELSEWHERE_PX = 14.0

@@ -24,7 +24,7 @@ def looks(image: Image, face: Face, net: AttackNet) -> Image:
 
 
 def crop(image: Image, face: Face, context: float, side_px: int) -> Image:
-    """The square of `context` face heights around a face, reduced by areas; black past the picture's borders."""
+    """The square of `context` face heights around a face, reduced by areas; black past its borders."""
     box = face.box_px
     side = max(2, round(box.height * context))
     left, top = round(box.x + box.width / 2 - side / 2), round(box.y + box.height / 2 - side / 2)
