@@ -8,7 +8,7 @@ from janusd_export.main import main
 from janusd_export.training import recipe
 
 FOLDER = Path(janusd_export.__file__).parent / "recipes"
-RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem != "detector")
+RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem not in ("detector", "passive"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)

@@ -128,6 +128,7 @@ class DiskAnchor:
     """An anchor on that disk."""
 
     name = "file /elsewhere/anchor"
+    counter = None
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
