@@ -8,7 +8,7 @@ import pytest
 
 from janusd import config
 from janusd.errors import ConfigError
-from test_service import QUICK, Rig
+from support.painted_door import QUICK, Rig
 
 OFF = '[attack]\nlevel = "off"\ninsecure = true\n'
 

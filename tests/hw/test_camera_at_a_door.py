@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_service import QUICK, Rig, wait_until
 
 from janusd.config import parse
 from janusd_hw.camera_fake import FakeCamera, Mood
 from janusd_hw.camera_watch import CameraWatch, WatchedCamera
 from janusd_hw.fakes import paint
+from support.painted_door import QUICK, Rig, wait_until
 
 
 class Cameras(list[WatchedCamera]):

@@ -15,7 +15,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_service import QUICK, Rig, wait_until
 
 from janusd import config
 from janusd.config import parse
@@ -25,6 +24,7 @@ from janusd_hw import discovery, v4l2
 from janusd_hw.camera_opencv import OpenCvCamera
 from janusd_hw.camera_watch import identity_finding
 from janusd_hw.fakes import paint
+from support.painted_door import QUICK, Rig, wait_until
 
 PCIE = "platform/scb/fd500000.pcie/pci0000:00/0000:01:00.0"
 REAL = {

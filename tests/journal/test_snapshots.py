@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_service import QUICK, Rig
 
 from janusd.cli.main import main
 from janusd.config import parse
@@ -21,6 +20,7 @@ from janusd.vault.keys import FileKey, create_key_file
 from janusd_hw.fakes import paint
 from support.damage import flip
 from support.fake_door import FakeDoor
+from support.painted_door import QUICK, Rig
 from support.serving import serving
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

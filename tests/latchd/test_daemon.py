@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from latch_kit import CONTACT, RELAY, FolderChip, Rig, until
 
-import test_service
 from janusd import main as composition
 from janusd.config import LatchSection, parse
 from janusd_hw.latch_remote import RemoteLatch
+from support import painted_door
 
 
 @pytest.fixture
@@ -24,21 +24,21 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 @pytest.fixture
-def door(rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[test_service.Rig]:
+def door(rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[painted_door.Rig]:
     """A service whose latch janusd itself opened, as janus.toml says."""
     latch = composition.open_latch(LatchSection(driver="latchd", socket=rig.socket))
     assert isinstance(latch, RemoteLatch)
     latch._answer_s = 20  # the machine may be busy
     until(lambda: not latch.fault)
-    monkeypatch.setattr(test_service, "SimulatedLatch", lambda: latch)
+    monkeypatch.setattr(painted_door, "SimulatedLatch", lambda: latch)
     folder = tmp_path / "door"
     folder.mkdir(mode=0o700)
-    door = test_service.Rig(folder, parse(test_service.QUICK + "[idle]\ngate = false"))
+    door = painted_door.Rig(folder, parse(painted_door.QUICK + "[idle]\ngate = false"))
     yield door
     door.door.close()
 
 
-def test_a_resident_moves_the_relay(rig: Rig, door: test_service.Rig) -> None:
+def test_a_resident_moves_the_relay(rig: Rig, door: painted_door.Rig) -> None:
     assert isinstance(rig.chip, FolderChip)
     door.enrol("a", "Ada")
     door.play("..aaa")
@@ -49,7 +49,7 @@ def test_a_resident_moves_the_relay(rig: Rig, door: test_service.Rig) -> None:
     assert (finding.verdict, finding.detail) == ("ok", "janus-latchd front")
 
 
-def test_without_latchd_a_resident_is_told_and_the_fault_is_logged(rig: Rig, door: test_service.Rig) -> None:
+def test_without_latchd_a_resident_is_told_and_the_fault_is_logged(rig: Rig, door: painted_door.Rig) -> None:
     door.enrol("a", "Ada")
     rig.end()
     until(lambda: bool(door.latch.fault))
@@ -64,7 +64,7 @@ def test_without_latchd_a_resident_is_told_and_the_fault_is_logged(rig: Rig, doo
     assert "systemctl status janus-latchd" in finding.remedy
 
 
-def test_a_forced_door_stands_in_the_door_log(rig: Rig, door: test_service.Rig) -> None:
+def test_a_forced_door_stands_in_the_door_log(rig: Rig, door: painted_door.Rig) -> None:
     time.sleep(1.1)  # past the grace after a lock
     rig.chip.pull(CONTACT, 0)
     until(lambda: door.latch.fault == "the door was forced open")

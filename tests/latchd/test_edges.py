@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from latch_kit import PIR, FolderChip, Rig, until
 
-import test_service
 from janusd import main as composition
 from janusd.config import LatchSection, parse
 from janusd.core.types import Frame
@@ -24,6 +23,7 @@ from janusd.door import Event
 from janusd_hw.clock import boottime_s
 from janusd_hw.fakes import paint
 from janusd_hw.latch_remote import LatchNews, RemoteLatch
+from support import painted_door
 
 EDGES = 20
 PERIOD_S = 1 / 15
@@ -64,11 +64,11 @@ def test_the_first_frame_after_an_edge_gets_a_verdict(
     latch = composition.open_latch(LatchSection(driver="latchd", socket=rig.socket))
     assert isinstance(latch, RemoteLatch)
     until(lambda: not latch.fault)
-    monkeypatch.setattr(test_service, "SimulatedLatch", lambda: latch)
+    monkeypatch.setattr(painted_door, "SimulatedLatch", lambda: latch)
     folder = tmp_path / "door"
     folder.mkdir(mode=0o700)
     config = parse('[idle]\ntrigger = "gpio"\nwindow_s = 1\n[latch]\ndriver = "latchd"\n')
-    house = test_service.Rig(folder, config)
+    house = painted_door.Rig(folder, config)
     camera, verdicts, heard = Warm(), list[tuple[float, Event]](), list[int]()
     house.door.subscribe(lambda event: verdicts.append((boottime_s(), event)))
 

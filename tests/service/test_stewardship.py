@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_service import QUICK, Rig
 
 from janusd.config import parse
 from janusd.core.limiter import Tally
@@ -19,6 +18,7 @@ from janusd.errors import EnrolmentRefused, InstallerError, OwnerError, PersonEx
 from janusd.vault.keys import FileKey
 from janusd.vault.ring import Ring
 from janusd_hw.fakes import SPEC
+from support.painted_door import QUICK, Rig
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 KEEPS = "[disputes]\nkeep_unlocks = 4\n"
