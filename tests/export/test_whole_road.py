@@ -31,7 +31,7 @@ FACES = Path(janusd.demo.__file__).parent / "faces"
 RECIPE = """
 name = "tiny"
 version = "0"
-seed = 3
+seed = 7  # with most others the nine people held out have too few strangers alike for a tail
 mirrored = false
 [faces]
 held_out_people = 9
@@ -67,12 +67,26 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
     steps = [
         ["import", str(FACES), "--cache", cache],
         ["train", recipe, "--cache", cache, "--run-dir", run],
-        ["compile", recipe, "--cache", cache, "--run-dir", run, "--models", out, "--aware-steps", "2"],
+        [
+            "compile",
+            recipe,
+            "--cache",
+            cache,
+            "--run-dir",
+            run,
+            "--models",
+            out,
+            "--aware-steps",
+            "2",
+            "--most-lost",
+            "20",
+        ],  # of 282 pairs: the gate itself is tested elsewhere
         ["calibrate", recipe, "--cache", cache, "--models", out],
     ]
     for step in steps:
         assert export(step) == 0, step[0]
-    (place / "models" / "MODEL_CARD.md").write_text("# tiny: proves the road, recognises nobody\n")
+    for card in ("MODEL_CARD.md", "DETECTOR_CARD.md"):
+        (place / "models" / card).write_text("# tiny: proves the road, recognises nobody\n")
     return place
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,8 @@ class Gate:
     fmr: float
     in_float: Rate
     in_int8: Rate
+    most: float = LARGEST_LOSS
+    """That int8 may cost."""
 
     @property
     def loss(self) -> float:
@@ -55,7 +57,7 @@ class Gate:
     @property
     def is_passed(self) -> bool:
         """Whether int8 costs no more than it may."""
-        return self.loss <= LARGEST_LOSS
+        return self.loss <= self.most
 
     def __str__(self) -> str:
         return (
@@ -89,6 +91,7 @@ def compile_run(
     directory: Path,
     *,
     aware_steps: int = 0,
+    most_lost: float = LARGEST_LOSS,
     with_onnx: bool = True,
     licence: str = "",
     say: Say = lambda part, done, total: None,
@@ -132,7 +135,7 @@ def compile_run(
     in_float = _embed(tested, lambda views: _run_float(unaware, views), mirrored=recipe.mirrored)
     network = LiteRtNetwork(pair.in_int8)
     in_int8 = _embed(tested, lambda views: quantize.run_int8(network, views), mirrored=recipe.mirrored)
-    gates = judge(in_float, in_int8, person)
+    gates = tuple(replace(gate, most=most_lost) for gate in judge(in_float, in_int8, person))
     say("compile", 3, 3)
     failed = [str(gate) for gate in gates if not gate.is_passed]
     if failed:

@@ -32,6 +32,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="fine-tune N steps with int8 rounding first (0: calibration alone)",
     )
+    parser.add_argument(
+        "--most-lost",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="of TAR that int8 may cost (1); of a few hundred pairs five are more than that by chance",
+    )
     parser.add_argument("--no-onnx", action="store_true", help="write no model.onnx")
     parser.add_argument("--licence", default="", help="what the manifest says of its use, if more is known")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -55,6 +62,7 @@ def run(options: argparse.Namespace) -> None:
             options.run_dir,
             options.models,
             aware_steps=options.aware_steps,
+            most_lost=options.most_lost / 100.0,
             with_onnx=not options.no_onnx,
             licence=options.licence,
             say=show,
