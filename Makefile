@@ -31,7 +31,7 @@ test: $(READY) ## unit, property and replay tests, with coverage (a few minutes)
 test-slow: $(READY) ## the longer tests: kills at every step, the door as a process, a story (a few minutes)
 	$(BIN)/pytest -m slow tests
 
-torture: $(READY) ## power cuts, failing disks, kills, crowds, tampering, a million messages; prints what was harmed (an hour)
+torture: $(READY) ## power cuts, failing disks, kills, crowds, tampering, a million messages; prints what was harmed (a quarter of an hour)
 	@JANUS_TORTURE=1 $(BIN)/pytest -q -m slow tests/vault/test_vault_keeper.py tests/vault/test_vault_upgrade.py
 	@PYTHONPATH=tests $(BIN)/python -m torture
 

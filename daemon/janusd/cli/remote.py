@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from janusd.cli.client import CALL_TIMEOUT_S, Client
 from janusd.door import (
@@ -27,24 +27,10 @@ from janusd.door import (
 )
 from janusd.errors import ControlError
 
-_T = TypeVar(
-    "_T",
-    Dispute,
-    Entry,
-    Event,
-    Explanation,
-    Exported,
-    Feedback,
-    Finding,
-    Measurement,
-    Person,
-    Question,
-    Review,
-    Scene,
-    Status,
-    Timing,
-    VaultStatus,
-)
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_T = TypeVar("_T", bound="DataclassInstance")
 
 _SLOW_S = 120.0
 """For what stretches a passphrase, or seals everybody anew, on a small board."""
