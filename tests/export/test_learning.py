@@ -2,12 +2,14 @@
 """Losses, gradients and networks against closed forms. Needs torch; without it these are skipped."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from janusd_export.training.hints import HintScales  # noqa: E402
 from janusd_export.training.losses import embedding_loss, relational_loss, similarity_loss  # noqa: E402
 from janusd_export.training.objectives import Asked, Objective  # noqa: E402
 from janusd_export.training.optimizer import orthogonal  # noqa: E402
@@ -113,6 +115,41 @@ def loss_of(y, person, **weights):
     objective = Objective(Losses(**weights), embedding=y.shape[1], people=int(person.max()) + 1)
     total, _ = objective(y, [], Asked(y, person, y))
     return float(total.detach()), objective
+
+
+def hints_of(side, channels, rng):
+    return torch.from_numpy(rng.integers(-9, 9, (2, side, side, channels), dtype=np.int8))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*not a leaf:UserWarning")  # torch's own
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_comparison_with_hints_is_the_plain_one():
+    rng, found = np.random.default_rng(0), []
+    hints = tuple(hints_of(side, channels, rng) for side, channels in ((8, 4), (4, 6)))
+    scales = HintScales((4, 6), (np.full(4, 0.2, np.float32), np.full(6, 0.1, np.float32)))
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        features = [torch.randn(2, 5, 8, 8, requires_grad=True), torch.randn(2, 7, 4, 4, requires_grad=True)]
+        objective = Objective(
+            Losses(embedding=0.0, hints=1.0),
+            embedding=3,
+            people=1,
+            feature_channels=(5, 7),
+            hint_scales=scales,
+            compiled=compiled,
+        )
+        y = torch.randn(2, 3)
+        total, _ = objective(y, features, Asked(y, torch.tensor([-1, -1]), y, hints))
+        total.backward()
+        found.append([total.detach(), *(feature.grad for feature in features)])
+    for plain, compiled in zip(*found, strict=True):
+        assert torch.allclose(plain, compiled, rtol=1e-4, atol=1e-6)
+    by_hand = []  # what each layer reads less the hint in its units
+    for reader, feature, hint, scale in zip(objective.readers, features, hints, scales.scales, strict=True):
+        read = reader(feature).permute(0, 2, 3, 1).detach().numpy()
+        by_hand.append(np.square(read - hint.numpy() * scale).mean())
+    assert float(found[0][0]) == pytest.approx(np.mean(by_hand), rel=1e-4)
 
 
 def test_contrastive_is_the_distance_within_people_and_the_missing_margin_between_them():

@@ -31,7 +31,7 @@ import torch.nn.functional as F  # noqa: N812  # the name every torch reader exp
 from torch import Tensor, nn
 
 from janusd.core.detect import CHANNELS, REFINER_OUTPUTS
-from janusd_export.training.student import FoldedUnit, Gather, Residual, Unit
+from janusd_export.training.student import Gather, Residual, Unit, absorb_norms
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,31 +142,14 @@ class RefinerNet(nn.Module):
 
 
 def fold(network: nn.Module) -> nn.Module:
-    """A copy without batch norm; in evaluation mode it computes the same function."""
+    """A copy of convolutions only; in evaluation mode it computes the same function."""
     folded = copy.deepcopy(network).eval()
-    _fold(folded)
+    absorb_norms(folded)
+    for module in list(folded.modules()):
+        for name, part in module.named_children():
+            if isinstance(part, Gather):
+                setattr(module, name, part.as_convolution())
     return folded.eval()
-
-
-def _fold(module: nn.Module) -> None:
-    for name, part in module.named_children():
-        if isinstance(part, Unit):
-            setattr(module, name, FoldedUnit(part))
-        elif isinstance(part, Gather):
-            setattr(module, name, _depthwise(part))
-        else:
-            _fold(part)
-
-
-def _depthwise(gather: Gather) -> nn.Conv2d:
-    """The gathering as the convolution it equals."""
-    channels, _, side, _ = gather.weight.shape
-    made, norm = nn.Conv2d(channels, channels, side, groups=channels), gather.norm
-    gain = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
-    with torch.no_grad():
-        made.weight.copy_(gather.weight * gain[:, None, None, None])
-        made.bias.copy_(norm.bias - norm.running_mean * gain)
-    return made
 
 
 def count(network: nn.Module, height: int, width: int) -> tuple[int, int]:

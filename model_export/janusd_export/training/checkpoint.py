@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from janusd_export.errors import ExportError
 from janusd_export.training.recipe import Recipe
-from janusd_export.training.student import Student, StudentSize
+from janusd_export.training.student import Student, StudentSize, absorb_norms
 
 
 def size_of(recipe: Recipe) -> StudentSize:
@@ -25,17 +27,46 @@ def size_of(recipe: Recipe) -> StudentSize:
         asked.factor,
         asked.mix,
         recipe.target.embedding,
+        asked.normalised,
     )
 
 
 def load_average(recipe: Recipe, checkpoint: Path) -> Student:
-    """The averaged student of a checkpoint, in evaluation mode."""
-    student = Student(size_of(recipe))
+    """The averaged student of a checkpoint, in evaluation mode.
+
+    A recipe whose student is not normalised also takes a checkpoint of one that is.
+    """
+    average = load(checkpoint, torch.device("cpu")).get("average", {})
+    size = size_of(recipe)
+    has_norms = any(name.endswith("running_mean") for name in average)
+    if size.normalised and not has_norms and average:
+        raise ExportError(
+            f"{checkpoint} holds a student without batch norm: set student.normalised = false, or start from "
+            "the run that it began with"
+        )
+    student = Student(replace(size, normalised=has_norms))
     try:
-        student.load_state_dict(load(checkpoint, torch.device("cpu"))["average"])
-    except (KeyError, RuntimeError) as error:
+        student.load_state_dict(average)
+    except RuntimeError as error:
         raise ExportError(f"{checkpoint} holds another architecture than [student] asks for") from error
+    if has_norms and not size.normalised:
+        absorb_norms(student)
     return student.eval()
+
+
+def load_readers(objective: nn.Module, checkpoint: Path) -> None:
+    """Give an objective the layers with which a checkpoint's run read the same student's features, if it did.
+
+    Fresh ones would first push what the student knows about.
+    """
+    kept = load(checkpoint, torch.device("cpu")).get("objective", {})
+    mine = objective.state_dict()
+    fits = {
+        name: value
+        for name, value in kept.items()
+        if name.startswith("readers.") and name in mine and mine[name].shape == value.shape
+    }
+    objective.load_state_dict(mine | fits)
 
 
 def identity(checkpoint: Path | None) -> str | None:

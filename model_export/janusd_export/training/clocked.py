@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 
 from janusd_export.errors import ExportError
 from janusd_export.training import checkpoint as checkpoints
-from janusd_export.training.crew import Crew, Stop, agree
+from janusd_export.training.crew import Crew, Moment, Stop, agree, together
 from janusd_export.training.optimizer import Optimizer
 from janusd_export.training.recipe import Schedule
 from janusd_export.training.run_log import RunLog
@@ -101,15 +100,8 @@ def train(
 
     `start_from` are weights that a new run begins with.
     """
-    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(library, "1")  # read by the processes started below
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    rest = (make, arguments, checkpoint, stop_after, start_from)
-    if processes == 1:
-        _train(0, 1, "", *rest)
-    else:
-        meeting = f"file://{(checkpoint.parent / f'meeting-{os.getpid()}').resolve()}"
-        torch.multiprocessing.spawn(_train, (processes, meeting, *rest), nprocs=processes)
+    together(_train, processes, checkpoint.parent, make, arguments, checkpoint, stop_after, start_from)
     return checkpoint
 
 
@@ -157,16 +149,16 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
         rate = run.learning_rate * _shape(progress, run.warmup)
         terms = work.batch(network, np.random.default_rng([work.seed, number]), True)
         terms.total.backward()
-        value = float(terms.total.detach())
-        if crew.size > 1:
-            value, progress, seconds = agree(network, crew, value, progress, seconds, device)
-        if not math.isfinite(value):
+        mine = Moment(float(terms.total.detach()), progress, seconds, stop.wanted)
+        moment = agree(network, crew, mine, device)
+        progress, seconds = moment.progress, moment.seconds
+        if not math.isfinite(moment.loss):
             raise ExportError(
-                f"the loss became {value} at step {step}: lower learning_rate; kept: {checkpoint}"
+                f"the loss became {moment.loss} at step {step}: lower learning_rate; kept: {checkpoint}"
             )
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step(rate)
-        mean_loss += (value - mean_loss) * max(0.01, 1.0 / (step - first_step + 1))
+        mean_loss += (moment.loss - mean_loss) * max(0.01, 1.0 / (step - first_step + 1))
 
         step += 1
         _blend(average, network, min(run.average, (1 + step) / (10 + step)))
@@ -186,7 +178,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
                 **terms.numbers(),
             )
         is_last = (
-            progress >= 1.0 or (stop_after is not None and step - first_step >= stop_after) or stop.wanted
+            progress >= 1.0 or (stop_after is not None and step - first_step >= stop_after) or moment.stops
         )
         if crew.leads and (is_last or now - validated >= 60.0 * run.validate_minutes):
             say(event="validate", step=step, progress=progress, **_judge(work, network, average))

@@ -1,11 +1,13 @@
-"""Processes that train together: who leads, on which device, and how they agree."""
+"""Processes that train together: how they start, who leads, on which device, and how they agree."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +33,34 @@ class Crew:
         return self.rank == 0
 
 
+def together(work: Callable[..., None], processes: int, folder: Path, *arguments: object) -> None:
+    """Call work(rank, size, meeting, *arguments) in so many processes that meet in a file of `folder`.
+
+    One process is this one. Several are started with one thread each: two threads in one process wait for
+    each other hundreds of times a step, and where other programs share the cores that was eight times slower.
+    A SIGTERM to this process reaches them all.
+    """
+    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(library, "1")  # read by the processes started below
+    if processes == 1:
+        work(0, 1, "", *arguments)
+        return
+    meeting = f"file://{(folder / f'meeting-{os.getpid()}').resolve()}"
+    crew = torch.multiprocessing.spawn(work, (processes, meeting, *arguments), nprocs=processes, join=False)
+
+    def pass_on(*_: object) -> None:
+        for process in crew.processes:
+            if process.is_alive():
+                process.terminate()
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        while not crew.join():
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def device_of(recipe: Recipe, rank: int) -> torch.device:
     """Where this process computes. Raises ExportError when the recipe asks for a GPU that is not there."""
     wanted = recipe.schedule.device
@@ -46,19 +76,35 @@ def half_precision(device: torch.device, *, wanted: bool) -> AbstractContextMana
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
 
 
-def agree(
-    layers: nn.Module, crew: Crew, loss: float, progress: float, seconds: float, device: torch.device
-) -> tuple[float, float, float]:
-    """Average gradients and loss over the crew; the schedule's place is the leader's.
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a run stands after a step."""
+
+    loss: float
+    progress: float
+    """Share of the schedule that is over."""
+    seconds: float
+    stops: bool
+    """Whether somebody was told to stop."""
+
+
+def agree(layers: nn.Module, crew: Crew, mine: Moment, device: torch.device) -> Moment:
+    """Average gradients and loss over the crew; the schedule's place is the leader's, and all stop together.
 
     A layer that one process did not use (its batch had no hints) counts there with a gradient of nothing.
     """
+    if crew.size == 1:
+        return mine
     leader = float(crew.leads) * crew.size
     moved = [p for p in layers.parameters() if p.requires_grad]
     for p in moved:
         if p.grad is None:
             p.grad = torch.zeros_like(p)
-    here = torch.tensor([loss, progress * leader, seconds * leader], dtype=torch.float32, device=device)
+    here = torch.tensor(
+        [mine.loss, mine.progress * leader, mine.seconds * leader, float(mine.stops)],
+        dtype=torch.float32,
+        device=device,
+    )
     flat = torch.cat([p.grad.flatten() for p in moved if p.grad is not None] + [here])
     dist.all_reduce(flat)
     flat /= crew.size
@@ -67,7 +113,8 @@ def agree(
         assert p.grad is not None
         p.grad.copy_(flat[start : start + p.numel()].view_as(p))
         start += p.numel()
-    return float(flat[-3]), float(flat[-2]), float(flat[-1])
+    loss, progress, seconds, stops = flat[-4:].tolist()
+    return Moment(loss, progress, seconds, stops > 0)
 
 
 class Stop:

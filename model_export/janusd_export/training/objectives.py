@@ -52,10 +52,12 @@ class Objective(nn.Module):
         people: int,
         feature_channels: tuple[int, ...] = (),
         hint_scales: HintScales | None = None,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.losses = losses
         self.hint_scales = hint_scales
+        self.distance = torch.compile(_distance) if compiled else _distance
         if hint_scales is not None:
             self.readers = nn.ModuleList(
                 nn.Conv2d(mine, theirs, 1)
@@ -91,10 +93,14 @@ class Objective(nn.Module):
         """Mean over the ends of the teacher's variance that the student's features do not explain."""
         unexplained = []
         for place, (reader, feature, hint) in enumerate(zip(self.readers, features, hints, strict=True)):
-            goal = hint.float() * getattr(self, f"scale_{place}")  # (B, S, S, C), mean square 1
-            read = reader(feature).permute(0, 2, 3, 1).float()  # (B, S, S, C)
-            unexplained.append((read - goal).square().mean())
+            read = reader(feature).permute(0, 2, 3, 1)  # (B, S, S, C)
+            unexplained.append(self.distance(read, hint, getattr(self, f"scale_{place}")))
         return torch.stack(unexplained).mean()
+
+
+def _distance(read: Tensor, hint: Tensor, scale: Tensor) -> Tensor:
+    """Mean square of (B, S, S, C) readings less (B, S, S, C) int8 hints times their (C,) scale."""
+    return (read.float() - hint.float() * scale).square().mean()
 
 
 def _person_terms(losses: Losses, embedding: int, people: int) -> dict[str, nn.Module]:

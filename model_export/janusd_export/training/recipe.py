@@ -52,6 +52,9 @@ class Student(_Table, frozen=True):
     widths: tuple[int, int, int] = (64, 128, 256)
     blocks: tuple[int, int, int] = (1, 2, 0)
     mix: int = 512
+    normalised: bool = True
+    """Whether batch norm stands behind each convolution: false only for a run that starts from another's
+    checkpoint, whose norms then go into the weights."""
 
 
 class Schedule(_Table, frozen=True):
@@ -82,8 +85,9 @@ class Schedule(_Table, frozen=True):
     """Further processes that prepare faces, for each training process."""
     bfloat16: bool = True
     compiled: bool = False
-    """Let torch.compile fuse the student's small steps (needs a C++ compiler): two minutes at the start, then
-    the default student's step took two thirds to three quarters of the time on a CPU."""
+    """Let torch.compile fuse the comparison with the hints, six passes over memory in one (needs a C++
+    compiler). A step took nine tenths of the time on a CPU. The student itself is not compiled: it came out
+    slower as often as faster."""
 
 
 class Losses(_Table, frozen=True):

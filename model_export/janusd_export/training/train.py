@@ -29,7 +29,7 @@ from janusd_export.metrics import same_and_different, true_match_rate
 from janusd_export.training import checkpoint as checkpoints
 from janusd_export.training.augment import plain_crop
 from janusd_export.training.batches import Batch, Batches, stream
-from janusd_export.training.crew import Crew, Stop, agree, device_of, half_precision
+from janusd_export.training.crew import Crew, Moment, Stop, agree, device_of, half_precision, together
 from janusd_export.training.hints import open_hints
 from janusd_export.training.objectives import Asked, Objective
 from janusd_export.training.optimizer import Optimizer
@@ -48,25 +48,19 @@ def train(
 ) -> Path:
     """Run or resume a recipe; give the checkpoint. `stop_after` ends after so many steps of this call.
 
-    `start_from` is another run's checkpoint: a new run begins with its averaged weights.
+    `start_from` is another run's checkpoint: a new run begins with its averaged weights, and reads the
+    student's features as it did.
 
-    Under `torchrun` this is one process of its crew. On a CPU, `schedule.processes` are started here, with
-    one thread each, and gradients are averaged at every step: two threads in one process wait for each other
-    hundreds of times a step, and where other programs share the cores that was eight times slower.
+    Under `torchrun` this is one process of its crew. On a CPU, `schedule.processes` are started here, and
+    gradients are averaged at every step.
     """
-    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(library, "1")  # read by the processes started below
     run_dir.mkdir(parents=True, exist_ok=True)
     arguments = (recipe, cache_dir, run_dir, stop_after, start_from)
     if "TORCHELASTIC_RUN_ID" in os.environ:
         _train(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), "env://", *arguments)
-        return run_dir / "checkpoint.pt"
-    processes = 1 if device_of(recipe, 0).type == "cuda" else recipe.schedule.processes
-    if processes == 1:
-        _train(0, 1, "", *arguments)
     else:
-        meeting = f"file://{(run_dir / f'meeting-{os.getpid()}').resolve()}"
-        torch.multiprocessing.spawn(_train, (processes, meeting, *arguments), nprocs=processes)
+        processes = 1 if device_of(recipe, 0).type == "cuda" else recipe.schedule.processes
+        together(_train, processes, run_dir, *arguments)
     return run_dir / "checkpoint.pt"
 
 
@@ -117,14 +111,16 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     if start_from is not None:
         student = checkpoints.load_average(recipe, start_from).train()
     student = student.to(device, memory_format=torch.channels_last)
-    forward = torch.compile(student.with_features) if schedule.compiled else student.with_features
     objective = Objective(
         recipe.losses,
         embedding=recipe.target.embedding,
         people=classes,
         feature_channels=student.feature_channels,
         hint_scales=hints.scales if hints else None,
+        compiled=schedule.compiled,
     ).to(device)
+    if start_from is not None:
+        checkpoints.load_readers(objective, start_from)
     both = nn.ModuleList([student, objective])
     average = {name: value.clone() for name, value in student.state_dict().items()}
     optimizer = Optimizer(student, objective, schedule)
@@ -179,21 +175,21 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
             x = crops.permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)  # (b, 3, 112, 112), channels last
             asked = Asked(target_table[rows], person_table[rows], bank, tuple(maps))
             with half_precision(device, wanted=schedule.bfloat16):
-                y, features = forward(x)  # (b, D)
+                y, features = student.with_features(x)  # (b, D)
                 loss, parts = objective(y, features, asked)
             share = len(crops) / len(batch.rows)
             (loss * share).backward()
             value += float(loss.detach()) * share
-        if crew.size > 1:
-            value, progress, seconds = agree(both, crew, value, progress, seconds, device)
-        if not math.isfinite(value):
+        moment = agree(both, crew, Moment(value, progress, seconds, stop.wanted), device)
+        progress, seconds = moment.progress, moment.seconds
+        if not math.isfinite(moment.loss):
             raise ExportError(
-                f"the loss became {value} at step {step}: lower schedule.learning_rate; "
+                f"the loss became {moment.loss} at step {step}: lower schedule.learning_rate; "
                 f"the last good state is {checkpoint}"
             )
         torch.nn.utils.clip_grad_norm_(both.parameters(), 5.0)
         optimizer.step(rate)
-        mean_loss += (value - mean_loss) * max(0.01, 1.0 / (step - first_step + 1))
+        mean_loss += (moment.loss - mean_loss) * max(0.01, 1.0 / (step - first_step + 1))
 
         step += 1
         _blend(average, student, min(schedule.average, (1 + step) / (10 + step)))
@@ -214,7 +210,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
                 faces_a_second=step * schedule.batch * crew.size / seconds,
             )
         is_last = (
-            progress >= 1.0 or (stop_after is not None and step - first_step >= stop_after) or stop.wanted
+            progress >= 1.0 or (stop_after is not None and step - first_step >= stop_after) or moment.stops
         )
         if crew.leads and (is_last or now - validated >= 60.0 * schedule.validate_minutes):
             embeddings = _embed(recipe, average, faces, split.held_out, device)
