@@ -34,6 +34,24 @@ def test_a_wrong_key_is_named_and_not_ignored(tmp_path, change, complaint):
         recipe.load(path)
 
 
+def test_a_late_part_changes_what_it_names_and_nothing_else(tmp_path):
+    path = tmp_path / "late.toml"
+    path.write_text((FOLDER / "fourth.toml").read_text())
+    asked = recipe.load(path)
+    first, *_, last = asked.loss_recipes
+    assert (first.hints, first.relational) == (3.0, 0.5)
+    assert (last.hints, last.relational) == (0.0, 1.0)
+    assert last.embedding == first.embedding
+    assert asked.augment_recipes[1] == asked.augment_recipe
+
+
+def test_a_term_cannot_begin_late(tmp_path):
+    path = tmp_path / "late.toml"
+    path.write_text((FOLDER / "fourth.toml").read_text().replace("hints = 3.0", "hints = 0.0"))
+    with pytest.raises(ExportError, match=r"late\.losses\.hints begins late: give \[losses\] hints a weight"):
+        recipe.load(path)
+
+
 def test_a_missing_recipe_is_one_line_and_no_traceback(capsys, tmp_path):
     assert main(["calibrate", str(tmp_path / "no.toml"), "--cache", "c", "--models", "m"]) == 1
     assert capsys.readouterr().err.startswith("janus-export: cannot read the recipe")

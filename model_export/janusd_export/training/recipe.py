@@ -118,7 +118,9 @@ class Late(_Table, frozen=True):
 
     since: float
     """Share of the run from which on these numbers replace the recipe's."""
-    augment: dict[str, float]
+    augment: dict[str, float] = {}
+    losses: dict[str, float] = {}
+    """Other weights of terms that the recipe asks for: a term cannot begin late."""
 
 
 class Recipe(_Table, frozen=True):
@@ -156,6 +158,12 @@ class Recipe(_Table, frozen=True):
         late = (AugmentRecipe(**(self.augment | part.augment)) for part in self.late)
         return (self.augment_recipe, *late)
 
+    @property
+    def loss_recipes(self) -> tuple[Losses, ...]:
+        """What the run asks at its start, then in each late part."""
+        kept = msgspec.to_builtins(self.losses)
+        return (self.losses, *(msgspec.convert(kept | part.losses, Losses) for part in self.late))
+
     def part(self, progress: float) -> int:
         """Which part of the run this is: 0, then 1 for the first late one."""
         return sum(progress >= part.since for part in self.late)
@@ -167,10 +175,16 @@ def load(path: Path) -> Recipe:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         recipe = msgspec.convert(table, Recipe, strict=False)
         _ = recipe.augment_recipes
+        begun = [name for part in recipe.late for name in part.losses if not getattr(recipe.losses, name, 1)]
+        _ = recipe.loss_recipes
     except OSError as error:
         raise ExportError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, TypeError) as error:
         raise ExportError(f"{path}: {error}") from error
+    if begun:
+        raise ExportError(
+            f"{path}: late.losses.{begun[0]} begins late: give [losses] {begun[0]} a weight too"
+        )
     if (recipe.schedule.epochs is None) == (recipe.schedule.minutes is None):
         raise ExportError(f"{path}: give either schedule.epochs or schedule.minutes")
     return recipe

@@ -168,6 +168,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     for batch in stream(batches, numbers, schedule.loaders):
         rate = schedule.learning_rate * _shape(progress, schedule.warmup)
         part.fill_(recipe.part(progress))
+        objective.losses = recipe.loss_recipes[int(part)]
         value = 0.0
         bank = target_table[train_rows[_draw(len(train_rows), recipe, step, crew).to(device)]]  # (K, D)
         pieces = zip(*(_pieces(batch, schedule.pieces, device)), strict=True)
