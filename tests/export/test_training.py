@@ -25,7 +25,7 @@ from janusd_export.errors import ExportError  # noqa: E402
 from janusd_export.faces.cache import open_faces, split_people  # noqa: E402
 from janusd_export.faces.layout import stored_template  # noqa: E402
 from janusd_export.faces.mixtures import Mixtures  # noqa: E402
-from janusd_export.faces.teachers import ALL  # noqa: E402
+from janusd_export.faces.teachers import ALL, ARCFACE, RETAIL  # noqa: E402
 from janusd_export.training import recipe as recipes  # noqa: E402
 from janusd_export.training import train as training  # noqa: E402
 from janusd_export.training.checkpoint import load_average  # noqa: E402
@@ -186,6 +186,22 @@ def test_labels_alone_are_enough_without_any_teacher(cache, tiny, tmp_path):
     asked = scheduled(asking(tiny, embedding=0.0, arcface=1.0), faces_a_person=2)
     train(asked, alone, tmp_path / "run", stop_after=1)
     assert "cosine" not in log(tmp_path / "run", "validate")[0]
+
+
+def test_a_checkpoint_names_every_teacher_its_student_ever_had(cache, tiny, tmp_path):
+    """Hints count, and so does the run it began with: on them hangs the licence."""
+    alone = msgspec.structs.replace(
+        tiny, target=msgspec.structs.replace(tiny.target, teachers=(RETAIL.name,), embedding=8)
+    )
+    own = with_hints(cache, tmp_path / "cache")
+    plain = train(alone, own, tmp_path / "plain", stop_after=1)
+    hinted = msgspec.structs.replace(alone, losses=recipes.Losses(embedding=1.0, hints=1.0))
+    first = train(hinted, own, tmp_path / "hinted", stop_after=1)
+    after = train(alone, own, tmp_path / "after", stop_after=1, start_from=first)
+    train(alone, own, tmp_path / "after", stop_after=1)  # goes on, and does not forget
+    named = [torch.load(kept, weights_only=True)["taught_by"] for kept in (plain, first, after)]
+    assert named[0] == [RETAIL.name]
+    assert named[1] == named[2] == sorted([ARCFACE.name, RETAIL.name])
 
 
 @pytest.mark.parametrize("family", ["residual", "mobile"])

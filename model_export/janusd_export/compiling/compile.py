@@ -244,7 +244,8 @@ def _provenance(
     with (cache_dir / "faces.csv").open(newline="", encoding="utf-8") as file:
         sources = [row["source"] for row in csv.DictReader(file)]
     learnt = Counter(sources[row] for row in split.train)
-    asked = [teacher for teacher in teachers.ALL if teacher.name in faces.teacher_names]
+    taught_by = state.get("taught_by", faces.teacher_names)
+    asked = [teacher for teacher in teachers.ALL if teacher.name in taught_by]
     bound = [teacher.name for teacher in asked if not teacher.is_permissive]
     return release.Provenance(
         recipe=recipe_path.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from janusd_export.errors import ExportError
+from janusd_export.faces import teachers
 from janusd_export.training.recipe import Recipe
 from janusd_export.training.student import Student, StudentSize, absorb_norms
 
@@ -67,6 +69,18 @@ def load_readers(objective: nn.Module, checkpoint: Path) -> None:
         if name.startswith("readers.") and name in mine and mine[name].shape == value.shape
     }
     objective.load_state_dict(mine | fits)
+
+
+def taught_by(recipe: Recipe, asked: Sequence[str], start_from: Path | None) -> list[str]:
+    """Names of all teachers that a run's student learns from, or whose student it begins with.
+
+    A checkpoint that does not say is taken to know every teacher.
+    """
+    names = set(asked) | ({teachers.ARCFACE.name} if recipe.losses.hints else set())
+    if start_from is not None:
+        everybody = [teacher.name for teacher in teachers.ALL]
+        names |= set(load(start_from, torch.device("cpu")).get("taught_by", everybody))
+    return sorted(names)
 
 
 def identity(checkpoint: Path | None) -> str | None:

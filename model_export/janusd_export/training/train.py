@@ -124,6 +124,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     both = nn.ModuleList([student, objective])
     average = {name: value.clone() for name, value in student.state_dict().items()}
     optimizer = Optimizer(student, objective, schedule)
+    taught_by = checkpoints.taught_by(recipe, faces.teacher_names, start_from)
     step, progress, seconds = 0, 0.0, 0.0
     checkpoint = run_dir / "checkpoint.pt"
     if checkpoint.exists():
@@ -133,12 +134,14 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
         average = state["average"]
         optimizer.load(state["optimizer"])
         step, progress, seconds = state["step"], state["progress"], state["seconds"]
+        taught_by = sorted({*taught_by, *state.get("taught_by", ())})
 
     say = RunLog(run_dir if crew.leads else None)
     say(
         event="start",
         step=step,
         start_from=checkpoints.identity(start_from),
+        taught_by=taught_by,
         train_faces=len(split.train),
         held_out_faces=len(split.held_out),
         dropped=split.dropped,
@@ -233,6 +236,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
                     "step": step,
                     "progress": progress,
                     "seconds": seconds,
+                    "taught_by": taught_by,
                 },
             )
             validated = time.monotonic()
