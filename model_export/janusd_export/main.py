@@ -13,6 +13,7 @@ from janusd_export.verbs import (
     attack_eval,
     calibrate,
     cluster,
+    compare,
     compile,  # noqa: A004  # the verb is called so
     detector,
     edgetpu,
@@ -41,6 +42,7 @@ _VERBS: tuple[ModuleType, ...] = (
     screen,
     pairs,
     train,
+    compare,
     compile,
     edgetpu,
     calibrate,
@@ -71,8 +73,8 @@ the road of a model, each step kept on disk and resumed where it stopped:
   janus-export report    RUN OUT --out OUT/report.html
   janus-export release   OUT --key KEYFILE --out MODEL.janus
 
-teach, hints, mix, train and compile need the `export` extra (torch and friends: make setup-export); the
-others run where the daemon runs. Everything measured goes through the daemon's own pipeline and the int8
+teach, hints, mix, train, compare and compile need the `export` extra (torch and friends: make setup-export);
+the others run where the daemon runs. Everything measured goes through the daemon's own pipeline and the int8
 file.
 """
 

@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import msgspec
@@ -14,17 +15,17 @@ from janusd.core.manifest import Calibration, Encoder, Manifest, Tail, TensorSpe
 from janusd_export.compiling import layers
 from janusd_export.compiling.release import write_manifest
 from janusd_export.errors import ExportError
-from janusd_export.evaluation import curves, findings
+from janusd_export.evaluation import comparison, curves, findings
 from janusd_export.evaluation.curves import Ranked
 from janusd_export.metrics import rate
-from janusd_export.reporting import material, plots, report
+from janusd_export.reporting import material, objectives, plots, report
 from janusd_export.training import runs
 
 TITLES = (
     "Scores", "Errors at every threshold", "What the thresholds promise", "Confusion at the chosen threshold",
     "Who is it?", "Bad light, far away, turned away", "Beside other encoders", "Other ways to compare",
     "Does it serve everybody alike?", "People it never saw", "The worst pairs", "Training",
-    "What int8 costs, layer by layer", "What it costs to run", "Where it came from",
+    "Objectives compared", "What int8 costs, layer by layer", "What it costs to run", "Where it came from",
 )  # fmt: skip
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -159,9 +160,41 @@ def found(models_dir):
     )  # fmt: skip
 
 
-def test_a_page_of_everything_is_whole_and_fetches_nothing(tmp_path, run_dir, models_dir, found):
+def outcome(name, value, *, knows_people=False, low=None):
+    """One objective's, with `value` of a hundred friends matched."""
+    matched = rate(value, 100)
+    ends = (low if low is not None else matched.low, matched.high)
+    points = [findings.OperatingPoint(r, 0.4, matched, rate(1, 1000), ends) for r in comparison.RATES]
+    return comparison.Outcome(
+        name, f"what {name} asks", knows_people, 900, 450, 5400, 61.5, points, 0.0625, 0.4
+    )
+
+
+@pytest.fixture
+def compared_dir(tmp_path, run_dir):
+    """Eight objectives, seven of them through: more than there are colours."""
+    folder = tmp_path / "compared"
+    names = ["contrastive", "triplet", "softmax", "arcface", "from-mbf", "from-retail", "from-all"]
+    outcomes = [outcome(name, 10 * n + 5, knows_people=n < 4) for n, name in enumerate(names)]
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "log.jsonl").write_text((run_dir / "log.jsonl").read_text())
+    comparison.write(
+        folder,
+        comparison.Comparison(
+            comparison.FORMAT, "base <recipe>", "450 steps", {}, 900, 60, 12, 120, 1650,
+            [*names, "combination"], outcomes,
+        ),
+    )  # fmt: skip
+    return folder
+
+
+def test_a_page_of_everything_is_whole_and_fetches_nothing(
+    tmp_path, run_dir, models_dir, compared_dir, found
+):
     findings.write(models_dir / material.EVALUATION, found)
-    path = report.write(tmp_path / "deep" / "report.html", material.gather([run_dir, models_dir]))
+    given = material.gather([run_dir, models_dir, compared_dir])
+    path = report.write(tmp_path / "deep" / "report.html", given)
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert page.headings == [*TITLES[:5], TITLES[5], *TITLES[6:]]
@@ -179,9 +212,9 @@ def test_a_page_of_everything_is_whole_and_fetches_nothing(tmp_path, run_dir, mo
     assert not list(path.parent.glob("*.new"))
 
 
-def test_every_figure_is_named_and_stays_within_its_frame(run_dir, models_dir, found):
+def test_every_figure_is_named_and_stays_within_its_frame(run_dir, models_dir, compared_dir, found):
     findings.write(models_dir / material.EVALUATION, found)
-    text = report.page(material.gather([models_dir, run_dir]))
+    text = report.page(material.gather([models_dir, run_dir, compared_dir]))
     drawn = re.findall(
         r"<svg viewBox=\"0 0 ([\d.]+) ([\d.]+)\" role=\"img\" aria-label=\"([^\"]+)\">(.*?)</svg>", text
     )
@@ -202,16 +235,87 @@ def test_a_section_without_input_says_which_command_makes_it(run_dir):
     for verb in ("evaluate", "calibrate", "compile"):
         assert f"janus-export {verb}" in text
     assert "Not evaluated yet" in text
-    training = text[text.index('id="training"') : text.index('id="layers"')]
+    training = text[text.index('id="training"') : text.index('id="objectives"')]
     assert "Made by" not in training
 
 
 def test_an_evaluation_alone_is_a_report_without_training(tmp_path, found):
     findings.write(tmp_path / "e.json", found)
     text = report.page(material.gather([tmp_path / "e.json"]))
-    training = text[text.index('id="training"') : text.index('id="layers"')]
+    training = text[text.index('id="training"') : text.index('id="objectives"')]
     assert "janus-export train" in training
     assert "97.50 %" in text  # the accuracy, 39 of 40
+
+
+def compared_section(*places):
+    text = report.page(material.gather(places))
+    return text[text.index('id="objectives"') : text.index('id="layers"')]
+
+
+def test_a_comparison_is_shown_with_its_figures_and_with_what_they_do_not_say(compared_dir):
+    drawn = compared_section(compared_dir)
+    assert "base &lt;recipe&gt;, 450 steps each" in drawn
+    assert "15.00 %<i>[8.65, 23.53]</i>" in drawn  # triplet: Clopper and Pearson of 15 in 100
+    assert "<td>triplet<small>what triplet asks</small></td>" in drawn
+    assert "<td>6.25 %</td><td>900 faces<small>labelled</small></td><td>5,400<small>450 steps" in drawn
+    assert "<td>6.25 %</td><td>900 faces</td>" in drawn  # of those that listen to teachers
+    assert "<b>not</b> what each would reach in the end" in drawn
+    assert "Not through yet: combination." in drawn
+    assert drawn.count("<svg") == 2
+
+
+def test_lines_are_dashed_where_colours_begin_again(compared_dir):
+    drawn = compared_section(compared_dir)
+    assert drawn.count('class="line s1"') == 1
+    assert drawn.count('class="line s1 dashed"') == 1
+    assert drawn.count('class="line s2 dashed"') == 0
+
+
+def test_a_comparison_alone_names_the_page_and_a_second_one_is_drawn_below(compared_dir, tmp_path):
+    assert "<h1>base &lt;recipe&gt;: objectives</h1>" in report.page(material.gather([compared_dir]))
+    assert compared_section(compared_dir, compared_dir).count("450 steps each") == 2
+
+
+def test_a_comparison_whose_first_objective_is_not_through_says_so(compared_dir):
+    found = comparison.read(compared_dir)
+    comparison.write(compared_dir, msgspec.structs.replace(found, outcomes=[]))
+    drawn = compared_section(compared_dir)
+    assert "Not through yet: contrastive, triplet" in drawn
+    assert "<svg" not in drawn
+    assert objectives.draw_picture(compared_dir, comparison.read(compared_dir)) is None
+
+
+def test_a_rate_that_too_few_strangers_show_is_a_dash_and_the_next_is_drawn(compared_dir):
+    found = comparison.read(compared_dir)
+    few = [
+        msgspec.structs.replace(row, points=[row.points[0], findings.OperatingPoint(1e-3, note="too few")])
+        for row in found.outcomes
+    ]
+    comparison.write(compared_dir, msgspec.structs.replace(found, outcomes=few))
+    drawn = compared_section(compared_dir)
+    assert "<td>\N{EN DASH}</td>" in drawn
+    assert 'aria-label="objectives by TAR at FAR 0.01"' in drawn
+
+
+def test_a_comparisons_picture_is_a_file_of_its_own(compared_dir):
+    path = objectives.draw_picture(compared_dir, comparison.read(compared_dir))
+    drawn = ElementTree.fromstring(path.read_bytes())
+    assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+    assert ".s1 { --c: var(--s1); }" in "".join(drawn.itertext())
+
+
+def test_a_comparison_of_another_version_or_shape_is_named(compared_dir):
+    found = comparison.read(compared_dir)
+    comparison.write(compared_dir, msgspec.structs.replace(found, format=0))
+    with pytest.raises(ExportError, match=r"comparison\.json has format 0.*compare again"):
+        material.gather([compared_dir])
+    (compared_dir / "comparison.json").write_text('{"format": 1}')
+    with pytest.raises(ExportError, match=r"is no comparison: .*recipe"):
+        material.gather([compared_dir])
+    comparison.write(compared_dir, found)
+    (compared_dir / "triplet" / "log.jsonl").unlink()
+    with pytest.raises(ExportError, match=r"cannot read .*triplet"):
+        material.gather([compared_dir])
 
 
 def test_two_evaluations_are_drawn_into_one_trade_off(tmp_path, found):

@@ -100,7 +100,9 @@ def test_chosen_teachers_must_be_there(cache):
         open_faces(cache, 16)
 
 
-def test_without_teachers_labels_are_believed(cache):
+def test_where_no_teacher_was_asked_labels_are_believed(cache):
+    for teacher in ALL:
+        (cache / f"teacher-{teacher.name}.npy").unlink()
     faces = open_faces(cache, 16, [])
     assert faces.teachers == []
     split = split_people(faces, 2, np.random.default_rng(0))
@@ -130,6 +132,12 @@ def test_dropped_faces_are_in_neither_part_of_a_split(cache):
     (cache / "dropped.csv").write_text("row,key,why,like,cosine\n99,s/99,duplicate,s/9,0.9\n")
     with pytest.raises(ExportError, match=r"dropped\.csv is damaged"):
         open_faces(cache, 16)
+
+
+def test_where_nobody_has_two_faces_the_error_says_how_to_get_such_people(cache):
+    (cache / "faces.csv").write_text("key,source,person\n" + "".join(f"s/{n},src,\n" for n in range(20)))
+    with pytest.raises(ExportError, match=r"no person .* two or more faces.*synthesize --views 6"):
+        split_people(open_faces(cache, 16), 4, np.random.default_rng(0))
 
 
 def test_only_the_permissively_licensed_teacher_can_be_asked_for():

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,9 @@ class Faces:
     """Of `teachers`, in their order."""
     is_dropped: NDArray[np.bool_]
     """(N,) whether `screen` took the face out, or its source has it no longer."""
+    judges: list[NDArray[np.float32]] = field(default_factory=list)
+    """(N, D_t) of every teacher that the cache knows, learnt from or not: they guard the split, so that all
+    recipes of a cache learn from the same faces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,9 @@ def open_faces(cache_dir: Path, margin_px: int, teachers: Sequence[str] | None =
 
     Raises ExportError when a part is missing or of another run.
     """
+    known = taught(cache_dir)
     if teachers is None:
-        teachers = [known.name for known in ALL if (cache_dir / f"teacher-{known.name}.npy").exists()]
+        teachers = known
         if not teachers:
             raise ExportError(f"{cache_dir} has no teacher's embeddings: run janus-export teach")
     labels = open_labels(cache_dir)
@@ -92,10 +96,24 @@ def open_faces(cache_dir: Path, margin_px: int, teachers: Sequence[str] | None =
         raise ExportError(
             f"{cache_dir} holds faces of {pixels.shape[1]} px, not {side}: its margin is not {margin_px} px"
         )
-    opinions = [opinion(cache_dir, name, len(pixels)) for name in teachers]
+    opinions = {name: opinion(cache_dir, name, len(pixels)) for name in dict.fromkeys([*known, *teachers])}
     is_found = ~np.isnan(points[:, 0, 0])
     points[~is_found] = stored_template(margin_px)
-    return Faces(pixels, points, is_found, labels.person, opinions, tuple(teachers), labels.is_dropped)
+    return Faces(
+        pixels,
+        points,
+        is_found,
+        labels.person,
+        [opinions[name] for name in teachers],
+        tuple(teachers),
+        labels.is_dropped,
+        list(opinions.values()),
+    )
+
+
+def taught(cache_dir: Path) -> tuple[str, ...]:
+    """The teachers whose embeddings a cache has."""
+    return tuple(known.name for known in ALL if (cache_dir / f"teacher-{known.name}.npy").exists())
 
 
 def open_labels(cache_dir: Path, *, is_screened: bool = True) -> Labels:
@@ -159,11 +177,16 @@ def split_people(faces: Faces, held_out_people: int, rng: np.random.Generator, a
     """Set people with two or more faces aside, and drop training faces that may show one of them.
 
     `alike` is the mean of the teachers' cosines above which a face may be a held-out person's under another
-    name. Without teachers labels are believed.
+    name. Where no teacher was ever asked, labels are believed.
     """
     is_used = ~faces.is_dropped
     numbers, counts = np.unique(faces.person[(faces.person >= 0) & is_used], return_counts=True)
     several = numbers[counts >= 2]
+    if not len(several):
+        raise ExportError(
+            "no person in this cache has two or more faces, so nobody can be held out to validate with: "
+            "import labelled people too, or draw some (janus-export synthesize --views 6 --seed 1)"
+        )
     if held_out_people >= len(several):
         raise ExportError(f"only {len(several)} people have two or more faces: hold out fewer than that")
     chosen = rng.choice(several, held_out_people, replace=False)
@@ -171,9 +194,9 @@ def split_people(faces: Faces, held_out_people: int, rng: np.random.Generator, a
     held_out, rest = np.flatnonzero(held & is_used), np.flatnonzero(~held & is_used)
     closest = np.full(len(rest), -1.0, np.float32)
     # In blocks: the whole matrix would not fit a small machine. Without teachers nobody can tell.
-    for start in range(0, len(rest) if faces.teachers else 0, 4096):
+    for start in range(0, len(rest) if faces.judges else 0, 4096):
         rows = rest[start : start + 4096]
-        cosine = np.mean([unit(t[rows]) @ unit(t[held_out]).T for t in faces.teachers], axis=0)
+        cosine = np.mean([unit(t[rows]) @ unit(t[held_out]).T for t in faces.judges], axis=0)
         closest[start : start + 4096] = cosine.max(axis=1)
     train = rest[closest <= alike]
     return Split(train, held_out, len(rest) - len(train))

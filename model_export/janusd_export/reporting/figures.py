@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from janusd.core.manifest import Calibration
 from janusd_export.compiling.layers import Layer
+from janusd_export.evaluation.comparison import Outcome
 from janusd_export.evaluation.findings import (
     Confusion,
     Curve,
@@ -51,7 +52,9 @@ def training(runs: Sequence[Run], key: str, name: str, *, validated: bool, perce
         right=_LABEL_ROOM if len(lines) > 1 else 16.0,
     )
     for number, (run, series) in enumerate(lines):
-        figure.line(series, kind(number), run.name if len(lines) > 1 else "")
+        # where colours begin again, lines are dashed
+        is_again = number >= len(KINDS)
+        figure.line(series, kind(number), run.name if len(lines) > 1 else "", dashed=is_again)
         if validated:
             figure.dots(series, kind(number), 2.2)
     return figure.svg()
@@ -348,6 +351,32 @@ def networks(found: Sequence[Network]) -> str:
         rows,
         linear(max(0.0, lowest - 0.02), 1.0, named, percent=True, count=4),
         left=170.0,
+    )
+
+
+def objectives(found: Sequence[Outcome], fmr: float) -> str:
+    """Objectives by the share of friends matched at one rate, with intervals over people."""
+    rows = []
+    for row in found:
+        point = next((p for p in row.points if p.fmr == fmr and p.matched), None)
+        if point is None or point.matched is None:
+            continue
+        low, high = point.by_people or (point.matched.low, point.matched.high)
+        name = f"{row.name}: {100 * point.matched.value:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
+        colour = "s2" if row.knows_people else "s1"
+        text = f"{100 * point.matched.value:.1f} %"
+        rows.append(Bar(row.name, point.matched.value, text, colour, low, high, name))
+    if not rows:
+        return ""
+    lowest, highest = min(row.low or 0.0 for row in rows), max(row.high or 1.0 for row in rows)
+    room = 0.05 * (highest - lowest)
+    return bars(
+        f"objectives by TAR at FAR {fmr:g}",
+        rows,
+        linear(
+            max(0.0, lowest - room), min(1.0, highest + room), f"TAR at FAR {fmr:g}", percent=True, count=4
+        ),
+        left=110.0,
     )
 
 

@@ -1,9 +1,9 @@
-"""What a report is drawn from: runs, model folders and evaluations, and which faces may be shown."""
+"""What a report is drawn from: runs, comparisons, models and evaluations, and which faces may be shown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from janusd import models
@@ -11,7 +11,8 @@ from janusd.core.manifest import Encoder as Described
 from janusd_export.compiling import layers
 from janusd_export.compiling.layers import Layer
 from janusd_export.errors import ExportError
-from janusd_export.evaluation import findings
+from janusd_export.evaluation import comparison, findings
+from janusd_export.evaluation.comparison import Comparison
 from janusd_export.evaluation.findings import Evaluation, TailCheck
 from janusd_export.faces.photos import Photo, open_photos
 from janusd_export.training import runs
@@ -33,6 +34,15 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Contest:
+    """A comparison's folder: what came of each objective, and their logs."""
+
+    found: Comparison
+    runs: list[Run]
+    """Of the objectives that are through, in the order of their outcomes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Faces:
     """Photographs that may be shown, and why."""
 
@@ -48,6 +58,7 @@ class Inputs:
     models: list[Model]
     evaluations: list[Evaluation]
     faces: Faces | None = None
+    contests: list[Contest] = field(default_factory=list)
 
     @property
     def model(self) -> Model | None:
@@ -65,7 +76,7 @@ class Inputs:
 
 def gather(places: Sequence[Path], faces: Faces | None = None) -> Inputs:
     """Look at each place and see what it is. Raises ExportError for one that is nothing of ours."""
-    found_runs, found_models, evaluations = [], [], []
+    found_runs, found_models, evaluations, contests = [], [], [], []
     for place in places:
         if place.is_file():
             evaluations.append(findings.read(place))
@@ -73,6 +84,9 @@ def gather(places: Sequence[Path], faces: Faces | None = None) -> Inputs:
         is_known = False
         if (place / runs.LOG).exists():
             found_runs.append(runs.read(place))
+            is_known = True
+        if (place / comparison.FILE).exists():
+            contests.append(contest(place, comparison.read(place)))
             is_known = True
         if (place / "manifest.json").exists():
             found_models.append(_model(place))
@@ -82,11 +96,16 @@ def gather(places: Sequence[Path], faces: Faces | None = None) -> Inputs:
             is_known = True
         if not is_known:
             raise ExportError(
-                f"{place} is neither a run ({runs.LOG}), nor a model folder (manifest.json), nor an "
-                f"evaluation: "
-                "give what train, compile or evaluate --out wrote"
+                f"{place} is neither a run ({runs.LOG}), nor a comparison ({comparison.FILE}), nor a model "
+                "folder (manifest.json), nor an evaluation: give what train, compare, compile or "
+                "evaluate --out wrote"
             )
-    return Inputs(found_runs, found_models, evaluations, faces)
+    return Inputs(found_runs, found_models, evaluations, faces, contests)
+
+
+def contest(folder: Path, found: Comparison) -> Contest:
+    """A comparison with the logs of its runs. Raises ExportError."""
+    return Contest(found, [runs.read(folder / outcome.name) for outcome in found.outcomes])
 
 
 def allow_faces(licence: str, place: Path) -> Faces:

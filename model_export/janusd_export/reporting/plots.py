@@ -292,6 +292,15 @@ def _mark(cx: float, cy: float, shape: int, kind: str, name: str) -> str:
     return f'<polygon class="dot {kind}" points="{tip}">{said}</polygon>'
 
 
+def standalone(svg: str, style: str) -> str:
+    """A figure as a file of its own, with the style sheet that its classes are of."""
+    head, rest = svg.split(">", 1)
+    return (
+        f'{head} xmlns="http://www.w3.org/2000/svg"><style><![CDATA[{style}\nsvg {{ font-family: sans-serif; '
+        f"background: var(--card); }}]]></style>{rest}\n"
+    )
+
+
 def _wrap(title: str, width: float, height: float, inside: str) -> str:
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}">'

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from janusd_export.errors import ExportError
-from janusd_export.reporting import particulars, sections
+from janusd_export.reporting import objectives, particulars, sections
 from janusd_export.reporting.markup import Section, percent
 from janusd_export.reporting.material import Inputs
 
@@ -29,6 +29,7 @@ _SECTIONS = (
     particulars.draw_map,
     particulars.draw_worst,
     particulars.draw_training,
+    objectives.draw_objectives,
     particulars.draw_layers,
     particulars.draw_cost,
     particulars.draw_provenance,
@@ -76,7 +77,8 @@ def _title(inputs: Inputs) -> tuple[str, str]:
         return inputs.model.encoder.name, f"face encoder, version {inputs.model.encoder.version}"
     if inputs.evaluation:
         return inputs.evaluation.encoder.name, f"face encoder, version {inputs.evaluation.encoder.version}"
-    return ", ".join(run.name for run in inputs.runs), "training"
+    named = [run.name for run in inputs.runs] or [f"{c.found.recipe}: objectives" for c in inputs.contests]
+    return ", ".join(named), "training"
 
 
 def _lede(inputs: Inputs) -> str:

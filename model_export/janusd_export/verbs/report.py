@@ -12,14 +12,17 @@ from janusd_export.errors import ExportError
 
 WHAT = "draw everything that is known about a model on one HTML page"
 MORE = (
-    "Give any mix of run folders, model folders and files of evaluate --out; the first model is the page's "
-    "subject, further runs and evaluations are drawn beside it. The page needs nothing but itself."
+    "Give any mix of run folders, folders of compare, model folders and files of evaluate --out; the first "
+    "model is the page's subject, further runs and evaluations are drawn beside it. The page needs nothing "
+    "but itself."
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what it takes."""
-    parser.add_argument("places", nargs="+", type=Path, metavar="RUN|MODELS|FILE", help="what to draw")
+    parser.add_argument(
+        "places", nargs="+", type=Path, metavar="RUN|COMPARED|MODELS|FILE", help="what to draw"
+    )
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page (report.html)")
     parser.add_argument(
         "--may-show-faces",
