@@ -240,6 +240,8 @@ class Review:
     miss_high: float
     genuine_comparisons: int
     advice: list[str]
+    keeps_crops: bool = False
+    """Sealed pictures of the face are stored with the samples."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusd.core import guide, match
+from janusd.core.align import CROP_PX
 from janusd.core.gallery import Gallery
 from janusd.core.guide import Sight, Step, Track
 from janusd.core.manifest import Calibration
@@ -20,7 +21,7 @@ from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
 from janusd.core.side import Side
 from janusd.core.terms import ALWAYS, Terms
-from janusd.core.types import Box, Embedding
+from janusd.core.types import Box, Crop, Embedding
 from janusd.door import Feedback, Review
 from janusd.errors import EnrolmentRefused
 from janusd.pipeline import Probe
@@ -61,6 +62,8 @@ class Sample:
     brightness: float | None = None
     """Mean luma of the crop."""
     is_backlit: bool = False
+    crop: Crop | None = None
+    """What the embedding was made of, where that is to be kept."""
 
 
 @dataclass(slots=True)
@@ -82,6 +85,8 @@ class Enrolment:
     """Whose template gets these samples; empty for somebody new."""
     earlier: tuple[Embedding, ...] = ()
     """The samples that template has."""
+    keeps_crops: bool = False
+    """Whether the crops of the samples are to be stored too."""
     _samples: list[Sample] = field(default_factory=list)
     _track: Track = field(default_factory=Track)
     _asked: tuple[Side, str] | None = None
@@ -96,7 +101,7 @@ class Enrolment:
             return self._feedback(reason.value, reason.hint)
         if refusal := self._refusal(probe.embedding):
             return self._feedback(*refusal)
-        self._samples.append(_sample(probe, probe.embedding, "", is_backlit=False))
+        self._samples.append(self._sample(probe, probe.embedding, "", is_backlit=False))
         return self._feedback(GOOD, guide.WELL_DONE, accepted=True)
 
     def follow(self, probe: Probe, sight: Sight) -> None:
@@ -159,6 +164,12 @@ class Enrolment:
         return len(self._samples)
 
     @property
+    def crops(self) -> NDArray[np.uint8]:
+        """(c, 112, 112, 3) uint8, RGB: what is to be kept of the samples besides their embeddings."""
+        kept = [sample.crop for sample in self._samples if sample.crop is not None]
+        return np.stack(kept) if kept else np.empty((0, CROP_PX, CROP_PX, 3), np.uint8)
+
+    @property
     def covered(self) -> list[str]:
         """Which sides and looks the samples show."""
         return list(dict.fromkeys(sample.covers for sample in self._samples if sample.covers))
@@ -208,6 +219,7 @@ class Enrolment:
             miss_high=high,
             genuine_comparisons=calibration.genuine_comparisons,
             advice=self._advice(light, found, name if score and score >= threshold - _NEAR_MARGIN else ""),
+            keeps_crops=self.keeps_crops,
         )
 
     @property
@@ -246,8 +258,12 @@ class Enrolment:
     def _remember(self, probe: Probe, sight: Sight, covers: str) -> None:
         sharpness = probe.quality.sharpness if probe.quality else 0.0
         if probe.embedding is not None and (self._best is None or sharpness > self._sharpness):
-            self._best = _sample(probe, probe.embedding, covers, is_backlit=sight.is_backlit)
+            self._best = self._sample(probe, probe.embedding, covers, is_backlit=sight.is_backlit)
             self._sharpness = sharpness
+
+    def _sample(self, probe: Probe, embedding: Embedding, covers: str, *, is_backlit: bool) -> Sample:
+        brightness = probe.quality.brightness if probe.quality else None
+        return Sample(embedding, covers, brightness, is_backlit, probe.crop if self.keeps_crops else None)
 
     def _refusal(self, embedding: Embedding) -> tuple[str, str] | None:
         """Why this view may not become a sample: reason and hint."""
@@ -349,11 +365,6 @@ def wilson(hits: float, of: int) -> tuple[float, float]:
     middle = (rate + z2 / (2 * of)) / (1 + z2 / of)
     half = _Z_95 / (1 + z2 / of) * math.sqrt(max(0.0, rate * (1 - rate) / of + z2 / (4 * of * of)))
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _sample(probe: Probe, embedding: Embedding, covers: str, *, is_backlit: bool) -> Sample:
-    brightness = probe.quality.brightness if probe.quality else None
-    return Sample(embedding, covers, brightness, is_backlit)
 
 
 def _light(sample: Sample) -> str:

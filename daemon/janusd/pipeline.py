@@ -34,6 +34,8 @@ class Probe:
     """How genuine the attack network takes the face for, 0..1; None without such a network."""
     nir_score: float | None = None
     """How like this face is to the one in near infrared, -1..1; None where none was found there."""
+    crop: Crop | None = None
+    """What the embedding was made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Pipeline:
 
     def embed(self, image: Image, face: Face) -> Embedding:
         """The embedding of one face, fit for comparison or not."""
-        return self._encode(align.align(image, face.landmarks_px))
+        return self.encode(align.align(image, face.landmarks_px))
 
     def probe(self, image: Image) -> Probe:
         """Find the one face in the picture and embed it, or say why not."""
@@ -89,8 +91,8 @@ class Pipeline:
         if measured.reason is not None:
             return Probe(face, measured, reason=measured.reason, stage_ms=watch.ms)
         with watch.stage("embed"):
-            embedding = self._encode(crop)
-        return Probe(face, measured, embedding, stage_ms=watch.ms)
+            embedding = self.encode(crop)
+        return Probe(face, measured, embedding, stage_ms=watch.ms, crop=crop)
 
     def rehearse(self, image: Image, gallery: Gallery) -> tuple[bool, dict[str, float]]:
         """Whether there is a face in the picture, and the milliseconds of every stage all the same.
@@ -112,7 +114,7 @@ class Pipeline:
         with watch.stage("quality"):
             quality.assess(image, face, crop, self.floors)
         with watch.stage("embed"):
-            embedding = self._encode(crop)
+            embedding = self.encode(crop)
         with watch.stage("match"):
             match.identify(embedding, gallery)
         if self.attack_net is not None:
@@ -156,7 +158,8 @@ class Pipeline:
         except ValueError:  # landmarks in one point
             return None
 
-    def _encode(self, crop: Crop) -> Embedding:
+    def encode(self, crop: Crop) -> Embedding:
+        """The embedding of an aligned crop."""
         views = (crop, crop[:, ::-1]) if self.spec.mirrored else (crop,)
         return embed.combine(
             [

@@ -17,6 +17,7 @@ from janusd.door import Explanation, TermsChange
 from janusd.errors import EnrolmentRefused, InstallerError, OwnerError, PersonExists, PersonNotFound
 from janusd.vault.keys import FileKey
 from janusd.vault.ring import Ring
+from janusd.vault.store import Vault
 from janusd_hw.fakes import SPEC
 from support.painted_door import QUICK, Rig
 
@@ -288,12 +289,11 @@ def test_a_suspension_is_in_force_though_the_disk_would_not_anchor_it(
     rig: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.enrol("a", "Ada")
-    vault = rig.door._vault
 
-    def failing() -> None:
+    def failing(_: Vault) -> None:
         raise InstallerError("the anchor cannot be written", "free space")
 
-    monkeypatch.setattr(vault, "anchor_now", failing)
+    monkeypatch.setattr(Vault, "anchor_now", failing)
     with pytest.raises(
         InstallerError, match="Ada is changed, but an older copy put back would not be noticed"
     ):

@@ -15,14 +15,22 @@ from janusd.journal import Journal
 from janusd.journal.ledger import Ledger
 from janusd.pipeline import Pipeline
 from janusd.service.door_service import DoorService
-from janusd.vault.keys import FileKey, create_key_file
+from janusd.vault.anchor import FileAnchor
+from janusd.vault.keeper import Keeper, Place
+from janusd.vault.keys import FileKey, KeyRing, create_key_file
 from janusd.vault.parcel import Identity
 from janusd.vault.store import Vault
 from janusd_hw.clock import FakeClock
 from janusd_hw.fakes import SPEC, PaintedDetector, PaintedEncoder, paint
 from janusd_hw.latch_simulated import SimulatedLatch
 
+DEVICE, MODEL = b"d" * 32, bytes(32)
 QUICK = "[latch]\nhold_s = 1\n[decision]\nfailures = 1\n[enrolment]\nsamples = 2\nleast = 2\n"
+
+
+def anchor_of(folder: Path) -> Path:
+    """Where the anchor of the vault in that folder is."""
+    return folder.with_name(folder.name + "-anchor") / "vault"
 
 
 class Script:
@@ -49,11 +57,13 @@ class Script:
 class Rig:
     """One door in a temporary folder."""
 
-    def __init__(self, folder: Path, config: Config) -> None:
-        key = folder / "key"
+    def __init__(self, folder: Path, config: Config, *, model: bytes = MODEL) -> None:
+        """`model` is the digest of its encoder, as far as the vault knows."""
+        key, anchor = folder / "key", FileAnchor(anchor_of(folder))
         if not key.exists():
             create_key_file(key)
-            Vault.create(folder / "vault.db", FileKey(key), b"d" * 32)
+            Vault.create(folder / "vault.db", FileKey(key), DEVICE, anchor)
+        place = Place(folder / "vault.db", KeyRing(FileKey(key)), DEVICE, model, anchor)
         self.cameras: list[Script] = []
         self.latch = SimulatedLatch()
         self.clock = FakeClock()
@@ -66,8 +76,8 @@ class Rig:
             pipeline=Pipeline(self.detector, self.encoder, SPEC),
             open_camera=self._next_camera,
             latch=self.latch,
-            identity=Identity.of(bytes(32), b"d" * 32),
-            vault=Vault.open(folder / "vault.db", FileKey(key), b"d" * 32, bytes(32)),
+            identity=Identity.of(bytes(32), DEVICE),
+            vault=Keeper.open(place),
             journal=Journal.open(folder / "door-log.db", FileKey(key)),
             ledger=self.ledger,
             key_source=FileKey(key),

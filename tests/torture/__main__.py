@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from support.powercut import PowerCut
-from torture import crowd, forging, guessing, kills, powercuts, tampering, wire
+from torture import crowd, forgetting, forging, guessing, kills, powercuts, tampering, wire
 from torture.row import Row, Tick, is_well, table
 
 Run: TypeAlias = Callable[[int, int, Path, Tick], list[Row]]
@@ -39,6 +39,7 @@ class Trial:
 
 TRIALS = (
     Trial("cuts", powercuts.cuts, 10_000, 600),
+    Trial("crops", powercuts.re_embeddings, 500, 40),
     Trial("faults", powercuts.faults, 1, 6),
     Trial("kills", kills.daemon, 200, 12),
     Trial("drops", kills.wizard, 200, 20),
@@ -53,6 +54,7 @@ TRIALS = (
     Trial("socket", wire.over_socket, 20_000, 1000),
     Trial("guessing", guessing.lives, 1000, 40),
     Trial("forging", forging.lines, 20_000, 1000),
+    Trial("forgetting", forgetting.lives, 100, 10),
 )
 
 

@@ -1,6 +1,7 @@
 """Power cuts and failing disks, simulated beneath SQLite.
 
-Harm: an acknowledged change that is lost, a forgotten person who is back, a vault that does not open again.
+Harm: an acknowledged change that is lost, a forgotten person who is back, a vault that does not open again, a
+template that is neither the old encoder's nor the new one's.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from pathlib import Path
 from unittest import mock
 
 import apsw
+import numpy as np
+from numpy.typing import NDArray
 
 from janusd.errors import JanusError
 from janusd.vault import database
+from janusd.vault.crops import NONE, Crops
 from janusd.vault.store import Vault
 from support import powercut
 from torture.kit import DEVICE, MODEL, embeddings, new_key
 from torture.row import Row, Tick
 
 NAMES = ("Ada", "Bob", "Eve", "Zoe")
+OTHER_MODEL = b"o" * 32
 PATH = Path("/disk/vault.db")
 
 
@@ -48,8 +53,8 @@ class Door:
         ):
             yield self
 
-    def open(self) -> Vault:
-        return Vault.open(PATH, self.key, DEVICE, MODEL, anchor=powercut.DiskAnchor(self.disk))
+    def open(self, model: bytes = MODEL) -> Vault:
+        return Vault.open(PATH, self.key, DEVICE, model, anchor=powercut.DiskAnchor(self.disk))
 
     def change(self, vault: Vault, name: str) -> None:
         if name in self.told:
@@ -110,6 +115,71 @@ def cuts(times: int, seed: int, folder: Path, tick: Tick) -> list[Row]:
             tick()
     row.harm = +door.harm
     return [row]
+
+
+def re_embeddings(times: int, seed: int, folder: Path, tick: Tick) -> list[Row]:
+    """The power goes while a door with another encoder makes everybody's template anew from their crops."""
+    row, door, model = Row("power cuts within a re-embedding"), Door(folder, seed), MODEL
+    with door.in_place():
+        vault = door.open()
+        for number, name in enumerate(NAMES[:2]):
+            vault.add(name, _by(model, _crops(number)), crops=_crops(number))
+        vault.close()
+        door.disk.steps = 0
+        _re_embed(door, OTHER_MODEL)
+        longest, model = door.disk.steps, OTHER_MODEL
+        while row.times < times:
+            model = MODEL if model == OTHER_MODEL else OTHER_MODEL
+            door.disk.steps_left = door.chance.randrange(longest)
+            try:
+                _re_embed(door, model)
+            except powercut.PowerCut:
+                row.times += 1
+            except JanusError:  # what the cut looks like to whoever asks in the same moment
+                if not door.disk.is_dead:
+                    raise
+                row.times += 1
+            door.disk = door.disk.after_cut()
+            _look_at_templates(door, model, row)
+            tick()
+    row.harm = +row.harm
+    return [row]
+
+
+def _re_embed(door: Door, model: bytes) -> None:
+    """What a start does."""
+    vault = door.open(model)
+    for person in vault.stale_people():
+        vault.re_embed(person.person_id, lambda crops: _by(model, crops))
+    vault.close()
+
+
+def _look_at_templates(door: Door, model: bytes, row: Row) -> None:
+    try:
+        vault = door.open(model)
+        people, done = vault.people(), {template.name: template.embeddings for template in vault.templates()}
+        vault.close()
+        row.went[f"{len(done)} of {len(people)} made anew"] += 1
+        row.harm["lost"] += 2 - len(people)
+        _re_embed(door, model)  # which opens the crops of whoever was not
+        vault = door.open(model)
+        done = {template.name: template.embeddings for template in vault.templates()}
+        vault.close()
+    except JanusError:
+        row.harm["shut"] += 1
+        return
+    for number, name in enumerate(NAMES[:2]):
+        expected = _by(model, _crops(number))
+        row.harm["wrong template"] += name not in done or not np.allclose(done[name], expected, atol=1e-5)
+
+
+def _crops(number: int) -> Crops:
+    return np.full((1, *NONE.shape[1:]), 100 + number, np.uint8)
+
+
+def _by(model: bytes, crops: Crops) -> NDArray[np.float32]:
+    """What the encoder of that digest makes of them."""
+    return embeddings(1000 * model[0] + int(crops[0, 0, 0, 0]), len(crops))
 
 
 def faults(stride: int, seed: int, folder: Path, tick: Tick) -> list[Row]:

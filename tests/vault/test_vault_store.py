@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import random
 import sqlite3
 import threading
+import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,6 +82,17 @@ def test_a_person_is_forgotten_by_any_spelling_of_their_name(vault: Vault, typed
     assert names(vault) == []
     with pytest.raises(PersonNotFound):
         vault.forget(typed)
+
+
+def test_of_a_forgotten_person_nothing_is_held_in_memory(vault: Vault) -> None:
+    vault.add("Ada", embeddings(1))
+    vault.add("Bob", embeddings(2))
+    held = {template.name: weakref.ref(template.embeddings) for template in vault.templates()}
+    vault.templates()
+    assert held["Ada"]() is not None  # what was opened once is not opened again
+    vault.forget("Ada")
+    gc.collect()
+    assert (held["Ada"](), held["Bob"]() is None) == (None, False)
 
 
 def test_a_forgotten_name_may_enrol_again_as_somebody_new(vault: Vault) -> None:

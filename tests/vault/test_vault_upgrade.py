@@ -172,7 +172,7 @@ def test_everybody_of_the_second_release_is_there_on_the_terms_of_a_resident(tmp
         np.testing.assert_allclose(template.embeddings, embeddings(seed, 3), atol=3e-7)
     vault.change("Bob", lambda opened, of: people.under_terms(opened, of, "", Terms(Role.OWNER)))
     vault.close()
-    assert version(folder) == 3
+    assert version(folder) == 4
     again = opened_alone(folder)
     assert [one.terms.role for one in again.people()] == [Role.RESIDENT, Role.OWNER]
     again.close()
@@ -197,9 +197,17 @@ def test_saying_an_older_version_gives_nobody_other_terms(tmp_path: Path) -> Non
     suspended = Terms(is_suspended=True)
     vault.change("Bob", lambda opened, of: people.under_terms(opened, of, "", suspended))
     vault.close()
-    for older, is_refused in ((2, False), (1, True)):
+    whole = (folder / "vault.db").read_bytes()
+    for older, drops, is_refused in (
+        (3, "", True),
+        (3, "DROP TABLE crops", False),
+        (2, "", True),
+        (1, "", True),
+    ):
+        (folder / "vault.db").write_bytes(whole)
         with sqlite3.connect(folder / "vault.db") as connection:
             connection.execute(f"PRAGMA user_version = {older}")
+            connection.execute(drops)
         connection.close()
         if is_refused:
             with pytest.raises(VaultDamaged):

@@ -11,6 +11,11 @@ from janusd.escape import escape
 
 _LIGHT = {"dim": "dim", "even": "even", "bright": "bright"}
 
+_KEEPS_CROPS = (
+    "the face of each sample is kept here too, sealed, until they are forgotten: the owner of this door chose"
+    " so (vault.keep_crops). Ask them before you store it"
+)
+
 
 def draw(review: Review) -> RenderableType:
     """The report at the end of `janusctl enrol`."""
@@ -28,6 +33,8 @@ def draw(review: Review) -> RenderableType:
     grid.add_row("Nearest", _nearest(review))
     grid.add_row("Found again", _found_again(review))
     grid.add_row("To expect", _expected(review))
+    if review.keeps_crops:
+        grid.add_row("Pictures", Text(_KEEPS_CROPS, style="yellow"))
     for number, advice in enumerate(review.advice):
         grid.add_row("" if number else "Better", Text(escape(advice, 400), style="yellow"))
     return Group(Text(f"\n{escape(review.name)}", style="bold"), grid, Text(""))

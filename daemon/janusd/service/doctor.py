@@ -26,6 +26,7 @@ def examine(
     model_signed_by: str,
     rules: Rules,
     stale_people: int,
+    crops: tuple[bool, int],
     clock: Clock,
     is_face_off: bool,
     ledger_fault: str,
@@ -61,6 +62,7 @@ def examine(
         ),
         *_sandbox(),
         *_people(rules, stale_people),
+        *_crops(*crops),
         _finding(
             "promise",
             not rules.point.is_extrapolated,
@@ -98,6 +100,19 @@ def attack_detection(section: AttackSection, network: str, shows_signs: bool) ->
         return _finding("attacks", False, said, remedy, "warn")
     said = "level passive without a network: a photograph that is held still is not found out"
     return _finding("attacks", False, said, remedy, "warn")
+
+
+def _crops(are_kept: bool, people: int) -> Iterator[Finding]:
+    """Of how many people the crops are kept, and what that means; nothing where none are, nor will be."""
+    if are_kept or people:
+        said = (
+            f"sealed pictures of {people} people are kept: a thief of card and key sees their faces, not"
+            " embeddings alone, and could show them to this door or any other"
+        )
+        remedy = (
+            "to destroy them: vault.keep_crops = false, then restart; a new encoder then means enrolling anew"
+        )
+        yield _finding("crops", False, said, remedy, "warn")
 
 
 def _sandbox() -> Iterator[Finding]:

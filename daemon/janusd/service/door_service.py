@@ -25,7 +25,7 @@ from janusd.core import challenge, manifest
 from janusd.core.challenge import Turn
 from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
-from janusd.core.types import Frame, Image
+from janusd.core.types import Crop, Embedding, Frame, Image
 from janusd.door import (
     Entry,
     Event,
@@ -48,7 +48,7 @@ from janusd.language import Words, language_of, words
 from janusd.pipeline import Pipeline, Probe
 from janusd.ports import Camera, Clock, Indicator, KeySource, Latch, Sign
 from janusd.service import doctor
-from janusd.service.caretaking import VaultCaretaker
+from janusd.service.caretaking import CropCare, VaultCaretaker
 from janusd.service.doorkeeper import Doorkeeper, Verdict
 from janusd.service.enrolling import EnrolmentDesk, scene_of
 from janusd.service.measuring import Bench
@@ -128,7 +128,14 @@ class DoorService:
         self._viewers: list[Callable[[Scene, Image], None]] = []
         self._listeners: list[Callable[[Event], None]] = []
         model = pipeline.model_digest
-        self.caretaker = VaultCaretaker(vault, identity, model, self._replace_rules, self._notes.write)
+        care = CropCare(
+            config.vault.keep_crops,
+            config.enrolment.least,
+            self._embed,
+            f"{pipeline.spec.name} version {pipeline.spec.version}",
+            self._watch.beat,
+        )
+        self.caretaker = VaultCaretaker(vault, identity, model, self._replace_rules, self._notes.write, care)
         self.steward = Steward(
             keeper=vault,
             journal=journal,
@@ -151,6 +158,7 @@ class DoorService:
             self._notes.write("alarm", "tries", note=self._ledger.alarm)
         for choice in configuration.insecure(self._config):
             self._notes.write("insecure", note=choice)
+        self.caretaker.tend()
         try:
             self._watch.run(self._see)
         finally:
@@ -232,6 +240,10 @@ class DoorService:
             self._signboard.tell(verdict.decision, _hint(verdict))
         else:
             self._signboard.show(_SIGNS[asked], reason.hint)
+
+    def _embed(self, crop: Crop) -> Embedding:
+        with self._networks:
+            return self._pipeline.encode(crop)
 
     def _probe(self, image: Image) -> Probe:
         with self._networks:
@@ -371,9 +383,11 @@ class DoorService:
         rules = self._doorkeeper.rules
         embeddings = enrolment.finish(rules.gallery, rules.policy.threshold)
         if enrolment.person_id:
-            stored = self._vault.add_samples(enrolment.person_id, embeddings)
+            stored = self._vault.add_samples(enrolment.person_id, embeddings, enrolment.crops)
         else:
-            stored = self._vault.add(enrolment.name, embeddings, enrolment.hours, terms=enrolment.terms)
+            stored = self._vault.add(
+                enrolment.name, embeddings, enrolment.hours, terms=enrolment.terms, crops=enrolment.crops
+            )
         self._replace_rules()
         self._enrolling.abandon(token)
         self._signboard.show(Sign.DONE)
@@ -450,6 +464,7 @@ class DoorService:
             model_signed_by=self._model_signed_by,
             rules=self._doorkeeper.rules,
             stale_people=len(self._vault.stale_people()),
+            crops=(self._started_with.vault.keep_crops, self._vault.people_with_crops()),
             clock=self._clock,
             is_face_off=self._doorkeeper.limits.is_off,
             ledger_fault=self._doorkeeper.ledger_fault,
@@ -526,7 +541,10 @@ class DoorService:
     def _new_enrolment(self, name: str, schedule: Schedule, hours: str) -> Enrolment:
         same_person = manifest.operating_point(self._pipeline.spec.calibration, _SAME_PERSON_FMR).threshold
         wanted, known = self._config.enrolment, self._doorkeeper.rules.policy.threshold
-        return Enrolment(name, schedule, hours, wanted.samples, wanted.least, same_person, known)
+        keeps_crops = self._started_with.vault.keep_crops
+        return Enrolment(
+            name, schedule, hours, wanted.samples, wanted.least, same_person, known, keeps_crops=keeps_crops
+        )
 
     def _threshold_with(self, enrolment: Enrolment) -> float:
         """The door's threshold once these samples are in the gallery: it rises with each."""

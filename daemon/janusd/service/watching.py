@@ -78,6 +78,10 @@ class Watch:
         if isinstance(camera, Meter):
             camera.meter(box_px)
 
+    def beat(self) -> None:
+        """Something else than a frame was done, and takes long: this is no hang."""
+        self._beat_s = self._clock.monotonic_s()
+
     @property
     def is_stopping(self) -> bool:
         """Whether `stop` was called."""

@@ -10,6 +10,7 @@ A sealed box, the same for records, wrapped keys, the canary and the roster:
 Its associated data is bytes 0-1, then a label and fields, each after its length (u32 big-endian):
 
     record        "janusd turned record"  device person template model generation    under the data key
+    crops         "janusd crops"          device person template model generation    under the data key
     wrapped key   "janusd key"            device person                              under the KEK
 
     (A vault of version 1 kept embeddings as the encoder gave them, under the label "janusd record".)
@@ -17,16 +18,19 @@ Its associated data is bytes 0-1, then a label and fields, each after its length
 A record's plaintext:
 
     bytes 0-3     length of the header, u32 little-endian
-    header        msgpack array: name, hours, enrolled_at, n, D, g, terms
+    header        msgpack array: name, hours, enrolled_at, n, D, g, terms, c
     rest          (n + g, D) float32 little-endian: embeddings, then guards, row by row, rotated by the
                   vault's own rotation
     terms         msgpack array: role, suspended, from, until, second factor, code, whether two people
+    c             of how many samples the crops are kept, in a box beside the record (see `crops`)
 
-    (Up to version 2 of the vault a header ended with D: no guards, and nobody had terms.)
+    (Up to version 2 of the vault a header ended with D: no guards, and nobody had terms. Up to version 3 it
+    ended with the terms.)
 
 Keys: KEK = HKDF-SHA256(source key, salt = device id, info = "janusd vault kek v1"); one random data key
-a person, so that forgetting a person can destroy the one key that opens their record. A data key seals
-one record, the KEK at most a few boxes a change: random 96-bit nonces stay far below their 2^32 bound.
+a person, so that forgetting a person can destroy the one key that opens what is kept of them. A data key
+seals one record and one box of crops, the KEK at most a few boxes a change: random 96-bit nonces stay far
+below their 2^32 bound.
 
 Trust boundary: every byte that comes in may be an attacker's until its tag was checked; what follows the
 tag was written by a holder of the key. A record moved to another device, person, template, model or
@@ -95,10 +99,10 @@ class Place:
     is_turned: bool = True
     """Whether the embeddings lie rotated (see `transform`); not so in a vault of version 1."""
 
-    def binding(self) -> bytes:
-        """The place as associated data."""
+    def binding(self, label: str = "") -> bytes:
+        """The place as associated data: of the record, or of what has another label."""
         return binding(
-            "janusd turned record" if self.is_turned else "janusd record",
+            label or ("janusd turned record" if self.is_turned else "janusd record"),
             self.device_id,
             self.person_id,
             self.template_id,
@@ -121,6 +125,8 @@ class Record:
     terms: Terms = ALWAYS
     guards: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     """(g, D) float32, rows of unit length: tries that were let in as this person, and were not."""
+    crops: int = 0
+    """Of how many of the samples the crops are kept too; see `crops`."""
 
 
 class Conditions(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -170,6 +176,7 @@ class _Header(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     dimensions: int
     guards: int = 0
     conditions: Conditions = Conditions()
+    crops: int = 0
 
 
 def preferred_algorithm() -> Algorithm:
@@ -287,6 +294,7 @@ def encode_record(record: Record) -> bytes:
             dimensions,
             len(guards),
             Conditions.of(record.terms),
+            record.crops,
         )
     )
     return _LENGTH.pack(len(header)) + header + matrix.tobytes() + guards.tobytes()
@@ -298,7 +306,7 @@ def decode_record(plaintext: bytes) -> Record:
         (length,) = _LENGTH.unpack_from(plaintext)
         body = plaintext[_LENGTH.size :]
         header = msgspec.msgpack.decode(body[:length], type=_Header)
-        if min(header.samples, header.dimensions, header.guards) < 0:
+        if min(header.samples, header.dimensions, header.guards, header.crops) < 0:
             raise ValueError("a negative shape")
         flat = np.frombuffer(body[length:], dtype="<f4")
         rows = flat.reshape(header.samples + header.guards, header.dimensions).astype(np.float32)
@@ -306,7 +314,7 @@ def decode_record(plaintext: bytes) -> Record:
     except (struct.error, msgspec.MsgspecError, ValueError) as e:
         raise VaultDamaged(f"a record does not read: {e}", "install the janusd that wrote it") from e
     matrix, guards = rows[: header.samples], rows[header.samples :]
-    return Record(header.name, header.hours, header.enrolled_at, matrix, terms, guards)
+    return Record(header.name, header.hours, header.enrolled_at, matrix, terms, guards, header.crops)
 
 
 def _iso(moment: datetime | None) -> str:

@@ -33,9 +33,10 @@ from janusd.errors import (
 from janusd.vault import format as sealed
 from janusd.vault.anchor import Anchor, Mark, State, read_mark
 from janusd.vault.backups import Backups
+from janusd.vault.crops import NONE, Crops
 from janusd.vault.keys import KeyRing
 from janusd.vault.private import sync_folder
-from janusd.vault.store import Change, StoredPerson, Vault
+from janusd.vault.store import Change, Embed, StoredPerson, Vault
 
 _SET_ASIDE = frozenset({VaultDamaged, VaultRolledBack})
 """By exact class: a vault of a newer version, or one that stands open, is whole and stays where it is."""
@@ -65,6 +66,8 @@ class Keeper:
         self._vault: Vault | None = None
         self._trouble: JanusError | None = None
         self._backup_fault = ""
+        self._is_rekeyed = False
+        """Whether a change of key waits for `end_rekey`."""
 
     @classmethod
     def open(cls, place: Place) -> Keeper:
@@ -123,6 +126,10 @@ class Keeper:
         """Those enrolled with another encoder; nobody where the vault is not open."""
         return self._vault.stale_people() if self._vault is not None else []
 
+    def people_with_crops(self) -> int:
+        """Of how many people crops are kept; none where the vault is not open."""
+        return self._vault.people_with_crops() if self._vault is not None else 0
+
     def templates(self) -> list[Template]:
         """What the matcher needs; of nobody where the vault is not open."""
         return self._vault.templates() if self._vault is not None else []
@@ -137,10 +144,11 @@ class Keeper:
         embeddings: NDArray[np.float32] | Sequence[Embedding],
         hours: str = "",
         terms: Terms = ALWAYS,
+        crops: Crops = NONE,
     ) -> StoredPerson:
         """Enrol a person; see `Vault.add`."""
         with self._lock:
-            stored = self._opened().add(name, embeddings, hours, terms=terms)
+            stored = self._opened().add(name, embeddings, hours, terms=terms, crops=crops)
             self._back_up()
             return stored
 
@@ -152,13 +160,42 @@ class Keeper:
             return stored
 
     def add_samples(
-        self, person_id: str, embeddings: NDArray[np.float32] | Sequence[Embedding]
+        self,
+        person_id: str,
+        embeddings: NDArray[np.float32] | Sequence[Embedding],
+        crops: Crops = NONE,
     ) -> StoredPerson:
         """Add samples to a person; see `Vault.add_samples`."""
         with self._lock:
-            stored = self._opened().add_samples(person_id, embeddings)
+            stored = self._opened().add_samples(person_id, embeddings, crops)
             self._back_up()
             return stored
+
+    def re_embed(self, person_id: str, embed: Embed) -> StoredPerson:
+        """Make somebody's template anew from their crops; see `Vault.re_embed`.
+
+        Not backed up: one backup after all of them (`keep_safe`) is enough, and as many would take minutes.
+        """
+        with self._lock:
+            return self._opened().re_embed(person_id, embed)
+
+    def keep_safe(self) -> None:
+        """Make a backup where the newest change has none; a fault where that fails."""
+        with self._lock:
+            if self._opened().generation not in self._backups.generations():
+                self._back_up()
+
+    def drop_crops(self) -> int:
+        """Destroy the crops of everybody, here and in every backup; of how many. See `Vault.drop_crops`."""
+        with self._lock:
+            vault = self._opened()
+            try:
+                dropped = vault.drop_crops()
+            finally:
+                self._backups.remove_before(vault.state.floor)
+            if dropped:
+                self._back_up()
+            return dropped
 
     def change(self, name: str, change: Change, *, takes_away: bool = True) -> StoredPerson:
         """Keep of a person what `change` gives; see `Vault.change`.
@@ -191,17 +228,32 @@ class Keeper:
             self._backups.remove_before(vault.state.floor)
             self._back_up()
 
-    def rekey(self) -> None:
+    def rekey(self, tell: Callable[[], object] = lambda: None) -> None:
         """Change the key, and seal everything anew under it.
 
-        Killed anywhere in between, the next start goes on from there. Raises OwnerError where the key is
-        not ours to change.
+        `tell` is called when that is done, before the old key goes. Killed anywhere in between, the next
+        start goes on from there, see `end_rekey`. Raises OwnerError where the key is not ours to change.
         """
         with self._lock:
             vault, ring = self._opened(), self._place.ring
+            self.end_rekey(tell)
+            if ring.is_changing:  # all is sealed under the next key already: it must not be made anew
+                vault.anchor_now()
+                self._end_change(vault)
             ring.begin_change()
             vault.rekey(ring.present())
+            tell()
             self._end_change(vault)
+
+    def end_rekey(self, tell: Callable[[], object]) -> None:
+        """End a change of key that the opening found begun, or that systemd's other key brought.
+
+        `tell` is called as `rekey` does: twice where a kill falls right after it, never not at all.
+        """
+        with self._lock:
+            if self._vault is not None and self._is_rekeyed:
+                tell()
+                self._end_change(self._vault)
 
     def back_up(self) -> str:
         """Make a backup now; its name. Raises InstallerError."""
@@ -262,7 +314,9 @@ class Keeper:
                 else:
                     self._trouble = type(error)(f"{error.what} (set aside as {name})", _WAY_OUT)
             return
-        self._end_change(self._vault)
+        self._is_rekeyed = place.ring.is_changing or self._vault.was_rekeyed
+        if not self._is_rekeyed:
+            self._end_change(self._vault)
 
     def _open_at(self, path: Path, anchor: Anchor | None) -> Vault:
         place = self._place
@@ -281,6 +335,7 @@ class Keeper:
             return  # the mark is still the old key's; both stay until it is written
         self._place.seal_others()
         self._place.ring.end_change()
+        self._is_rekeyed = False
         self._backups.remove_before(vault.state.floor)
         if vault.generation not in self._backups.generations():
             self._back_up()
@@ -291,16 +346,8 @@ class Keeper:
         def copy(target: Path) -> int:
             return vault.copy_to(target).generation
 
-        def verify(target: Path) -> None:
-            opened = self._open_at(target, None)
-            try:
-                if opened.state != vault.state:
-                    raise InstallerError("a backup is not what was written", "its disk fails: replace it")
-            finally:
-                opened.close()
-
         try:
-            self._backups.make(copy, verify)
+            self._backups.make(copy, vault.check_copy)
             self._backup_fault = ""
         except JanusError as error:
             self._backup_fault = f"the last backup failed: {error.what}"

@@ -140,6 +140,11 @@ class KeyRing:
         bound = [self._bound(base) for base in bases[1:]]
         return (*bound, *(bases if self.binding is not None else ()))
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether a change that `begin_change` began has not ended."""
+        return isinstance(self.base, FileKey) and os.path.lexists(self._next(self.base))
+
     def begin_change(self) -> None:
         """Make the next key. From here on `present` is that one. Raises OwnerError, KeyUnavailable."""
         if isinstance(self.base, CredentialKey):
@@ -158,7 +163,7 @@ class KeyRing:
 
     def end_change(self) -> None:
         """Put the next key in the present one's place, which is gone then. Raises KeyUnavailable."""
-        if isinstance(self.base, FileKey) and os.path.lexists(self._next(self.base)):
+        if isinstance(self.base, FileKey) and self.is_changing:
             try:
                 self._next(self.base).rename(self.base.path)
                 sync_folder(self.base.path.parent)

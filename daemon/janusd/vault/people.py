@@ -44,6 +44,8 @@ class StoredPerson:
     terms: Terms = ALWAYS
     guards: int = 0
     """How many disputed tries are kept against others who look like them."""
+    crops: int = 0
+    """Of how many samples the crops are kept too."""
 
 
 def stored(row: Row, record: Record, model_digest: bytes) -> StoredPerson:
@@ -57,6 +59,7 @@ def stored(row: Row, record: Record, model_digest: bytes) -> StoredPerson:
         row.model_digest != model_digest,
         record.terms,
         len(record.guards),
+        record.crops,
     )
 
 

@@ -3,6 +3,7 @@
     vault    one row: the vault's random id, the canary, the roster
     person   one row a person: their wrapped data key, and the record it opens (see `format`)
     secret   one row: the seed of the rotation that embeddings are kept in (see `transform`), sealed
+    crops    one row a person of whom crops are kept (see `crops`), sealed under their data key
 
 The canary is a fixed text sealed under the KEK: it tells a wrong key or device (VaultLocked) from damage.
 The roster seals the generation, which grows by one with each change, with a hash over all rows: a row
@@ -26,6 +27,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeAlias
 
@@ -39,9 +41,11 @@ from janusd.errors import AnchorLost, InstallerError, OwnerError, PersonNotFound
 from janusd.hardening import Secret, wipe
 from janusd.ports import KeySource
 from janusd.vault import anchor as marks
+from janusd.vault import crops as pictures
 from janusd.vault import format as sealed
 from janusd.vault import people, transform
 from janusd.vault.anchor import Anchor, Mark, State
+from janusd.vault.crops import NONE, Crops
 from janusd.vault.database import Database
 from janusd.vault.names import name_key
 from janusd.vault.people import StoredPerson
@@ -60,6 +64,8 @@ __all__ = ["StoredPerson", "Vault"]
 
 Change: TypeAlias = Callable[[Sequence[Opened], Opened], sealed.Record]
 """Gives what is to be kept of a person, of all who are enrolled and of that one; see `people`."""
+Embed: TypeAlias = Callable[[Crops], NDArray[np.float32]]
+"""Gives the (c, D) embeddings of crops by the present encoder."""
 
 
 class Vault:
@@ -74,6 +80,8 @@ class Vault:
         self._changing = threading.RLock()
         self.anchor_fault = ""
         """Why the newest change is not anchored yet; empty where it is."""
+        self.was_rekeyed = False
+        """Whether it opened with a previous key, and was sealed anew under the present one."""
 
     @classmethod
     def create(
@@ -129,8 +137,10 @@ class Vault:
             vault._check_anchor(keks)
             if vault._database.kind is not KIND:
                 vault._upgrade()
+            vault._check_crops()
             if vault._seals.kek != keks[0]:
                 vault._change_key(keks[0])
+                vault.was_rekeyed = True
         except BaseException:
             vault.close()
             raise
@@ -175,6 +185,10 @@ class Vault:
         """Those enrolled with another encoder, who must be enrolled anew to be matched."""
         return [person for person in self.people() if person.is_stale]
 
+    def people_with_crops(self) -> int:
+        """Of how many people crops are kept."""
+        return sum(record.crops > 0 for _, record in self._contents().opened)
+
     def templates(self) -> list[Template]:
         """What the matcher needs of everybody enrolled with the present encoder. Raises VaultDamaged."""
         return [
@@ -196,48 +210,99 @@ class Vault:
         hours: str = "",
         at: datetime | None = None,
         terms: Terms = ALWAYS,
+        crops: Crops = NONE,
     ) -> StoredPerson:
         """Enrol a person with (n, D) embeddings of the present encoder; `at` is now where it is None.
+
+        `crops` are those of the samples, where they are to be kept too.
 
         Raises PersonExists, or EnrolmentRefused for a name, hours, terms or embeddings that cannot be;
         InstallerError where the disk will not have it: then nobody was enrolled.
         """
         at_text = (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
         matrix = people.checked_embeddings(embeddings)
-        (stored,) = self.add_all([sealed.Record(name, hours, at_text, matrix, terms)])
+        (stored,) = self._add([(sealed.Record(name, hours, at_text, matrix, terms), crops)])
         return stored
 
     def add_all(self, records: Sequence[sealed.Record]) -> list[StoredPerson]:
-        """Enrol all of them, or nobody. Raises what `add` raises."""
-        checked = [people.checked(record) for record in records]
+        """Enrol all of them, or nobody, without crops. Raises what `add` raises."""
+        return self._add([(record, NONE) for record in records])
+
+    def _add(self, records: Sequence[tuple[sealed.Record, Crops]]) -> list[StoredPerson]:
+        checked = [(people.checked(record), crops) for record, crops in records]
         stored = []
         with self._change() as (connection, contents):
             opened = list(contents.opened)
-            for record in checked:
+            for record, crops in checked:
+                pictures.checked(crops, len(record.embeddings))
                 people.refuse_taken(opened, record.name, self._seals.model_digest)
-                row = self._seals.seal_person(record, contents.seed, contents.state.generation + 1)
-                connection.execute("INSERT INTO person VALUES (NULL, ?, ?, ?, ?, ?, ?)", row[1:])
+                row = self._seals.add_person(connection, contents, record, crops)
                 opened.append((row, record))
-                stored.append(self._stored(row, record))
+                stored.append(self._stored(row, replace(record, crops=len(crops))))
         return stored
 
     def add_samples(
-        self, person_id: str, embeddings: NDArray[np.float32] | Sequence[Embedding]
+        self,
+        person_id: str,
+        embeddings: NDArray[np.float32] | Sequence[Embedding],
+        crops: Crops = NONE,
     ) -> StoredPerson:
         """Add (n, D) embeddings of the present encoder to somebody enrolled with it, whole or not at all.
 
         Raises PersonNotFound, EnrolmentRefused, InstallerError.
         """
         more = people.checked_embeddings(embeddings)
+        pictures.checked(crops, len(more))
         with self._change() as (connection, contents):
-            found = next((one for one in contents.opened if one[0].person_id.hex() == person_id), None)
+            found = _by_id(contents, person_id)
             if found is None or found[0].model_digest != self._seals.model_digest:
                 raise PersonNotFound(
                     "they are not enrolled any more, or with another encoder or detector", "enrol them anew"
                 )
             grown = replace(found[1], embeddings=np.concatenate([found[1].embeddings, more]))
-            row = self._seals.replace_person(connection, contents, found[0], grown)
-        return self._stored(row, grown)
+            all_crops = np.concatenate([self._seals.open_crops(connection, found), crops])
+            row = self._seals.replace_person(connection, contents, found, grown, all_crops)
+        return self._stored(row, replace(grown, crops=len(all_crops)))
+
+    def re_embed(self, person_id: str, embed: Embed) -> StoredPerson:
+        """Make somebody's template anew from their crops, whole or not at all: by the present encoder.
+
+        Their guards go: nothing was kept that these could be made anew from. Raises PersonNotFound where
+        they are gone, or have no crops; what `embed` raises; InstallerError.
+        """
+        with self._change() as (connection, contents):
+            found = _by_id(contents, person_id)
+            if found is None or not found[1].crops:
+                raise PersonNotFound("no crops are kept of them", "enrol them anew")
+            rows = people.checked_embeddings(embed(self._seals.open_crops(connection, found)))
+            record = replace(found[1], embeddings=rows, guards=np.empty((0, 0), np.float32))
+            row = self._seals.re_embed_person(connection, contents, found, record)
+        return self._stored(row, record)
+
+    def drop_crops(self) -> int:
+        """Destroy the crops of everybody, as `forget` would; of how many. Raises InstallerError."""
+        if not any(record.crops for _, record in self._contents().opened):
+            return 0
+        with self._change(raises_floor=True) as (connection, contents):
+            having = [one for one in contents.opened if one[1].crops]
+            for one in having:
+                self._seals.replace_person(connection, contents, one, one[1], NONE)
+        self._end_taking("the crops are removed")
+        return len(having)
+
+    def check_copy(self, copy: Path) -> None:
+        """Raise InstallerError unless that file is a whole copy of this vault as it is now.
+
+        Its rows need not be opened: they are to the last byte those that were opened here.
+        """
+        database = Database.open(copy, KIND)
+        try:
+            with self._changing, database.reading() as theirs, self._database.reading() as ours:
+                is_same = all(one == other for one, other in zip_longest(_rows(theirs), _rows(ours)))
+        finally:
+            database.close()
+        if not is_same:
+            raise InstallerError("a backup is not what was written", "its disk fails: replace it")
 
     def change(self, name: str, change: Change, *, takes_away: bool = True) -> StoredPerson:
         """Keep of a person what `change` gives, whole or not at all.
@@ -248,10 +313,10 @@ class Vault:
         with self._change(raises_floor=takes_away) as (connection, contents):
             found = people.named(contents.opened, name)
             record = change(contents.opened, found)
-            row = self._seals.replace_person(connection, contents, found[0], record)
+            row = self._seals.replace_person(connection, contents, found, record)
         if takes_away:
             self._end_taking(f"{record.name} is changed")
-        return self._stored(row, record)
+        return self._stored(row, replace(record, crops=found[1].crops))
 
     def forget(self, name: str) -> None:
         """Remove a person: their data key and record are gone from file and WAL on return.
@@ -261,6 +326,7 @@ class Vault:
         """
         with self._change(raises_floor=True) as (connection, contents):
             found = people.named(contents.opened, name)
+            pictures.put(connection, found[0].person_id, b"")
             connection.execute("DELETE FROM person WHERE number = ?", (found[0].number,))
         self._end_taking(f"{found[1].name} is removed")
 
@@ -401,6 +467,21 @@ class Vault:
             self.anchor_fault = str(e)
         self._database.erase_history()
 
+    def _check_crops(self) -> None:
+        with self._database.reading() as connection:
+            self._seals.check_crops(connection, self._seals.open_all(connection, is_first=False))
+
     def _contents(self) -> Contents:
         with self._database.reading() as connection:
             return self._seals.open_all(connection, is_first=self._is_first)
+
+
+def _by_id(contents: Contents, person_id: str) -> Opened | None:
+    return next((one for one in contents.opened if one[0].person_id.hex() == person_id), None)
+
+
+def _rows(connection: sqlite3.Connection) -> Iterator[tuple[object, ...]]:
+    """Every row of every table."""
+    for table in ("vault", "secret", "person", "crops"):
+        yield (table,)
+        yield from connection.execute(f"SELECT * FROM {table} ORDER BY 1")  # noqa: S608 - those four
