@@ -64,7 +64,7 @@ class Narrow(nn.Module):
         self.reduce = Unit(channels, narrow, 1)
         self.look = Unit(narrow, narrow, 3)
         self.widen = Unit(narrow, channels, 1, clips=False)
-        nn.init.zeros_(self.widen.norm.weight)  # starts as the identity: Goyal et al. 2017, section 5.1
+        self.widen.begin_silent()  # starts as the identity: Goyal et al. 2017, section 5.1
 
     def forward(self, x: Tensor) -> Tensor:
         """Add what was seen to the input."""

@@ -55,13 +55,20 @@ class Unit(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(c_out)
+        self.norm: nn.BatchNorm2d | None = nn.BatchNorm2d(c_out)
         self.clips = clips
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
+    def begin_silent(self) -> None:
+        """Give nothing at first: a gain of 0."""
+        assert self.norm is not None
+        nn.init.zeros_(self.norm.weight)
+
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, normalise, clip."""
-        x = self.norm(self.conv(x))
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x)
         return F.relu6(x) if self.clips else x
 
 
@@ -72,7 +79,7 @@ class Residual(nn.Module):
         super().__init__()
         self.first = Unit(channels, channels, 3)
         self.second = Unit(channels, channels, 3, clips=False)
-        nn.init.zeros_(self.second.norm.weight)  # starts as the identity: Goyal et al. 2017, section 5.1
+        self.second.begin_silent()  # starts as the identity: Goyal et al. 2017, section 5.1
 
     def forward(self, x: Tensor) -> Tensor:
         """Add what the two units make of the input to it."""
@@ -216,7 +223,7 @@ def absorb_norms(network: nn.Module) -> None:
                 old.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding, groups=old.groups
             )
             _fill(part.conv, *_absorb(old.weight, part.norm))
-            part.norm = nn.Identity()
+            part.norm = None
         else:
             weight, bias = _absorb(part.weight, part.norm)
             part.weight, part.norm = nn.Parameter(weight), Shift(bias)
