@@ -60,10 +60,14 @@ man: $(READY) ## write docs/man anew: manual pages and shell completion, from wh
 	@$(BIN)/python -m janusd.manual .
 
 deb: $(READY) ## a Debian package that installs without a network, in build/deb (DEB_PYTHON=3.13 DEB_ARCH=amd64)
-	@bash systemd/deb/build.sh $(BIN)/python build/deb
+	@# one time for all files: the same sources give the same package, byte for byte, and the rig keeps its disk
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-1767225600} bash systemd/deb/build.sh $(BIN)/python build/deb
 
 rig: deb ## our package in a machine of its own: systemd, GPIO, camera (root; half an hour, or PART="faces kills")
 	@$(BIN)/python tests/system/rig.py build/deb/janusd.deb build/rig $(if $(PART),--only $(PART))
+
+rig-short: $(READY) ## its parts that prove most in least time, with the kernel's own tests; builds the kernel where none is
+	@bash tests/system/short.sh $(BIN)/python build
 
 rig-arm64: $(READY) ## the released encoder on an emulated ARM processor: the same bytes as here
 	@bash tests/system/arm64.sh $(BIN)/python build/rig-arm64
@@ -90,5 +94,5 @@ lock: ## resolve constraints.txt anew (needs uv)
 clean: ## remove what was made here, the virtual environments too
 	rm -rf .venv .venv-export .venv-tflite-runtime .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
 
-.PHONY: rig rig-arm64 rig-kernel deb help setup demo test test-slow torture torture-short check lint format man bench bench-latch test-tflite-runtime test-export setup-export lock clean
+.PHONY: rig rig-short rig-arm64 rig-kernel deb help setup demo test test-slow torture torture-short check lint format man bench bench-latch test-tflite-runtime test-export setup-export lock clean
 .DEFAULT_GOAL := help

@@ -76,6 +76,16 @@ def test_a_logind_that_fails_is_told_and_the_next_face_is_served(
     assert unlocked(loginctl) == ["2"]
 
 
+def test_a_session_that_ends_between_two_questions_keeps_nobody_out(loginctl: Path) -> None:
+    loginctl.write_text(
+        loginctl.read_text()
+        .replace("'  2 1000", "'  c44 1000 ada - -\\n  2 1000")
+        .replace("    9)", "    c44) exit 1 ;;\n    9)")
+    )
+    session.serve(KIOSK, [event("Ada Byron")], str(loginctl))
+    assert unlocked(loginctl) == ["2"]
+
+
 class Enough(Exception):
     pass
 

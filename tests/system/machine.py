@@ -60,6 +60,7 @@ class Guest:
             if self.run("true", check=False, timeout_s=20).returncode == 0:
                 took_s = time.monotonic() - start_s
                 self.give(HERE / "guest", "/rig")  # as they are today; the disk may be older
+                self.run("! [ -e /run/changed ] || systemctl try-restart rig-camera rig-observer")
                 return took_s
             if self._process.poll() is not None:
                 break
@@ -94,6 +95,7 @@ class Guest:
     def give(self, folder: Path, where: str) -> None:
         """Copy a folder's content there, without the network."""
         self.run(f"mkdir -p {where} /mnt && mount -t hostfs -o hostfs={folder.resolve()} none /mnt")
+        self.run(f"! diff -rq /mnt {where} | grep -q differ || touch /run/changed")
         self.run(f"cp -r /mnt/. {where}/; umount /mnt")
 
     def timeline(self) -> list[Moment]:
@@ -111,20 +113,30 @@ class Guest:
         self.run("systemctl poweroff", check=False, timeout_s=60)
         assert self._process is not None
         try:
-            self._process.wait(90)
+            self._process.wait(180)
         except subprocess.TimeoutExpired:
             self.cut()
-        self._process = None
-        self._tidy()
+            raise RuntimeError("the guest does not shut down; its power was cut") from None
+        self.cut()  # what is left of its processes
 
     def cut(self) -> None:
         """Take its power away."""
         if self._process is not None:
-            subprocess.run(["pkill", "-KILL", "-s", str(self._process.pid)], check=False)
+            session, end_s = str(self._process.pid), time.monotonic() + 60
             self._process.kill()
             self._process.wait()
+            # Its helpers are processes too, and hold the disk's lock as long as they live.
+            while subprocess.run(["pkill", "-KILL", "-s", session], check=False).returncode == 0:
+                assert time.monotonic() < end_s, f"the processes of session {session} do not die"
+                time.sleep(0.1)
             self._process = None
             self._tidy()
+
+    def revive(self) -> None:
+        """Start it again where a scenario has left it without power, or out of reach."""
+        if self.run("true", check=False, timeout_s=60).returncode:
+            self.cut()
+            self.boot()
 
     def _tidy(self) -> None:
         """Remove what a kernel that lost its power leaves: its console's socket."""

@@ -22,6 +22,7 @@ import json
 import lzma
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -93,7 +94,7 @@ def installed(guest: Guest, folder: Path, deb: Path, modules: Path) -> Path:
     image = folder / f"installed-{stamp[:16]}.img"
     if image.exists():
         return image
-    for old in folder.glob("installed-*.img"):
+    for old in [*folder.glob("installed-*.img"), *folder.glob("report-*.json")]:
         old.unlink()
     root = folder / "root.img"
     newest_s = max(part.stat().st_mtime for part in [*HERE.glob("guest/*"), HERE / "root.sh"])
@@ -120,7 +121,7 @@ def installed(guest: Guest, folder: Path, deb: Path, modules: Path) -> Path:
     guest.act("ready", "janusd", "300")
     for name, hours in (("ada", ""), ("ben", ' --hours "mon-sun 00:00-24:00"')):
         said = guest.ask(f"janusctl enrol {name.title()} --from-images /rig/people/photos-{name}{hours} 2>&1")
-        print(next((line for line in said.splitlines() if "enrolled" in line), said), flush=True)
+        print(next((line for line in said.splitlines() if "is enrolled with" in line), said), flush=True)
     guest.power_off()
     (folder / "new.img").rename(image)
     return image
@@ -141,11 +142,11 @@ def running(folder: Path, kernel: Path) -> Iterator[Guest]:
         guest.close()
 
 
-def play(guest: Guest, names: list[str], out: Path, suffix: str = "") -> dict[str, Figures]:
-    """Play scenarios, and tell and draw each."""
-    results = {}
+def play(guest: Guest, names: list[str], out: Path, suffix: str = "") -> Iterator[tuple[str, Figures]]:
+    """Play scenarios, tell and draw each, and give its name and what was found."""
     for name in names:
-        guest.run("systemctl start --no-block janus-latchd janusd; : > /run/rig/show")  # whatever was before
+        # Whatever was before; its starts do not count either, of which janusd has ten in five minutes.
+        guest.run("systemctl reset-failed; systemctl start --no-block janus-latchd janusd; : > /run/rig/show")
         start_s = uptime_s(guest)
         figures: Figures = {}
         try:
@@ -153,6 +154,7 @@ def play(guest: Guest, names: list[str], out: Path, suffix: str = "") -> dict[st
             verdict = "passed"
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:
             verdict = f"FAILED: {error}"
+            guest.revive()
             figures["journal"] = guest.ask("journalctl -b --no-pager -n 60", check=False).splitlines()
         if uptime_s(guest) < start_s:  # it was started anew meanwhile: what was before is gone
             start_s = 0.0
@@ -161,8 +163,7 @@ def play(guest: Guest, names: list[str], out: Path, suffix: str = "") -> dict[st
         print(f"\n{title}\n  {verdict} {({k: v for k, v in figures.items() if k != 'journal'}) or ''}")
         print("\n".join(f"  {line}" for line in tell(moments, start_s)), flush=True)
         (out / f"{name}{suffix}.svg").write_text(draw(title, moments, start_s))
-        results[name + suffix] = {"verdict": verdict, **figures}
-    return results
+        yield name + suffix, {"verdict": verdict, **figures}
 
 
 def uptime_s(guest: Guest) -> float:
@@ -191,29 +192,32 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", nargs="+", choices=[*PARTS, *SCENARIOS], default=list(PARTS))
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a time limit: the guest goes too
     names = [name for asked in options.only for name in PARTS.get(asked, (asked,))]
     folder = options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     kernel, modules = find_kernel(folder)
-    with running(folder, kernel) as guest:
-        image = installed(guest, folder, options.deb, modules)
-        # What other parts found with this very package stays in the table.
-        kept = folder / f"report-{image.stem.removeprefix('installed-')}.json"
-        report: dict[str, Figures] = json.loads(kept.read_text()) if kept.exists() else {}
-        copy(image, folder / "run.img")
-        guest.boot(folder / "run.img")
-        guest.act("ready", "janusd", "300")
-        report |= play(guest, names, folder)
-        kept.write_text(json.dumps(report, indent=1))
-        again = [name for name in PERSISTS if name in names]
-        if again:
-            guest.run("echo persist > /rig/gpio; sync")
-            guest.reboot()
-            guest.act("ready", "janusd", "300")
-            report |= play(guest, again, folder, "-persists")
-        guest.power_off()
-    kept.write_text(json.dumps(report, indent=1))
-    print(f"\n{table(report)}")
+    report: dict[str, Figures] = {}
+    try:
+        with running(folder, kernel) as guest:
+            image = installed(guest, folder, options.deb, modules)
+            # What other parts found with this very package stays in the table.
+            kept = folder / f"report-{image.stem.removeprefix('installed-')}.json"
+            report |= json.loads(kept.read_text()) if kept.exists() else {}
+            copy(image, folder / "run.img")
+            guest.boot(folder / "run.img")
+            again = [name for name in PERSISTS if name in names]
+            for played, suffix in ((names, ""), (again, "-persists")):
+                if suffix and again:
+                    guest.run("echo persist > /rig/gpio; sync")
+                    guest.cut()
+                    guest.boot()
+                guest.act("ready", "janusd", "300")
+                for name, figures in play(guest, played, folder, suffix):
+                    report[name] = figures
+                    kept.write_text(json.dumps(report, indent=1))
+    finally:
+        print(f"\n{table(report)}", flush=True)
     return int(any(figures["verdict"] != "passed" for figures in report.values()))
 
 

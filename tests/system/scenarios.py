@@ -19,6 +19,10 @@ HOLD_S = 3.0
 """latch.hold_s of guest/janus.toml."""
 RESTARTS = int(os.environ.get("RIG_RESTARTS", "100"))
 EDGES = 20
+ASKED_S = {"SIGKILL": 1.0, "SIGSEGV": 1.0, "OOM": 1.0, "SIGSTOP": HOLD_S + 0.1}
+"""Within what time after it the relay is to be locked: a hang ends with the pulse at the latest."""
+BUSY_S = float(os.environ.get("RIG_BUSY_S", "1"))
+"""What a busy machine may add to that before a scenario fails."""
 
 Figures: TypeAlias = dict[str, Any]
 
@@ -101,17 +105,22 @@ def kill(unit: str, signal: str) -> Callable[[Guest], Figures]:
         guest.act("show", "ada")
         guest.act("kill", unit, signal, "90")
         guest.act("wait", str(RELAY), "0", "30")
+        guest.act("restarted", unit, "60")
+        guest.act("ready", unit, "120")
+        back_s = int(guest.ask(f"systemctl show -P ActiveEnterTimestampMonotonic {unit}")) / 1e6
         guest.act("show", "")
         timeline = guest.timeline()
         killed_s = max(moment.at_s for moment in timeline if moment.what == f"{signal} to {unit}")
         locked_s = min(m.at_s for m in timeline if m.who == "relay" and m.what == "0" and m.at_s >= killed_s)
-        guest.act("restarted", unit, "60")
-        back = time.monotonic()
-        guest.act("ready", unit, "120")
+        assert back_s > killed_s, f"{unit} did not die of {signal}"
+        # Ada was there still when the unit came back: that pulse may end.
+        guest.act("wait", str(RELAY), "0", "30")
         guest.act("stays", str(RELAY), "0", "2")
+        took_s, asked_s = locked_s - killed_s, ASKED_S[signal]
+        assert took_s <= asked_s + BUSY_S, f"locked only after {took_s:.2f} s"
         return {
-            f"{_short(unit)} {signal}: relay locked after, s": round(locked_s - killed_s, 3),
-            f"{_short(unit)} {signal}: ready again after, s": round(time.monotonic() - back, 1),
+            f"{_short(unit)} {signal}: relay locked after, s ({asked_s:g} asked)": round(took_s, 3),
+            f"{_short(unit)} {signal}: READY again after, s": round(back_s - killed_s, 1),
         }
 
     play.__doc__ = f"{signal} to {unit} in mid-pulse."
@@ -119,18 +128,21 @@ def kill(unit: str, signal: str) -> Callable[[Guest], Figures]:
 
 
 def clock_1970(guest: Guest) -> Figures:
-    """The clock says 1970: Ada, who has no hours, is let in; Ben, who has, is not."""
+    """The clock says 1970: Ada, who has no hours, is let in; Ben, who has, is not, and the log says why."""
     now = guest.ask("date +%s")
     guest.run("systemctl stop janusd; date -s '1970-01-02 00:00:00'; systemctl start --no-block janusd")
     guest.act("ready", "janusd", "120")
     try:
         guest.act("show", "ben")
         guest.act("stays", str(RELAY), "0", "15")
+        said = guest.ask("janusctl log --limit 10")
+        assert "clock untrusted" in said, said
         guest.act("show", "ada")
         guest.act("wait", str(RELAY), "1", "60")
         guest.act("show", "")
         guest.act("wait", str(RELAY), "0", "30")
     finally:
+        guest.act("show", "")
         guest.run(f"systemctl stop janusd; date -s @{now}; systemctl start --no-block janusd")
     guest.act("ready", "janusd", "120")
     return {}
@@ -171,15 +183,17 @@ def sandbox(guest: Guest) -> Figures:
 def alarm(guest: Guest) -> Figures:
     """A daemon that cannot run raises an alarm in the journal, and the exit button goes on."""
     guest.run("cp /etc/janus/janus.toml /root/ && echo nonsense >> /etc/janus/janus.toml")
-    guest.run("systemctl restart janusd", check=False)
-    guest.run(
-        "for i in $(seq 100); do journalctl -t janus-alarm -p alert | grep -q 'janusd has failed' && exit 0;"
-        " sleep .2; done; exit 1"
-    )
-    guest.act("say", "janus-alarm: janusd has failed")
-    guest.act("press", str(EXIT))
-    guest.run("cp /root/janus.toml /etc/janus/ && systemctl stop janus-alarm@janusd")
-    guest.run("systemctl reset-failed janusd; systemctl start --no-block janusd")
+    try:
+        guest.run("systemctl restart janusd", check=False)
+        guest.run(
+            "for i in $(seq 100); do journalctl -t janus-alarm -p alert | grep -q 'janusd has failed'"
+            " && exit 0; sleep .2; done; exit 1"
+        )
+        guest.act("say", "janus-alarm: janusd has failed")
+        guest.act("press", str(EXIT))
+    finally:
+        guest.run("cp /root/janus.toml /etc/janus/ && systemctl stop janus-alarm@janusd")
+        guest.run("systemctl reset-failed janusd; systemctl start --no-block janusd")
     guest.act("ready", "janusd", "120")
     return {}
 
@@ -188,22 +202,30 @@ def camera_unplugged(guest: Guest) -> Figures:
     """The camera falls silent, is pulled out, and comes back: told, and served again without a restart."""
     pid = guest.ask("systemctl show -P MainPID janusd")
     guest.act("show", "")
-    told_s = float(guest.ask("python3 /rig/act.py fault 60 'systemctl stop rig-camera'"))
-    guest.act("stays", str(RELAY), "0", "1")
-    guest.run("for i in $(seq 100); do modprobe -r v4l2loopback && exit 0; sleep .1; done; exit 1")
-    guest.act("say", "the camera is unplugged")
-    assert guest.run("test -e /dev/video10", check=False).returncode, "the node is there still"
-    guest.act("press", str(EXIT))
-    guest.run("sh /rig/loopback.sh && udevadm settle && systemctl start rig-camera")
+    feeder = guest.ask("systemctl show -P MainPID rig-camera")
+    try:
+        # Stopped like this it is silent at once; `systemctl stop` would take its own time first.
+        told_s = float(guest.ask(f"python3 /rig/act.py fault 60 'kill -STOP {feeder}'"))
+        guest.act("stays", str(RELAY), "0", "1")
+        guest.run("systemctl kill -s KILL rig-camera; systemctl stop rig-camera")
+        guest.run("for i in $(seq 100); do modprobe -r v4l2loopback && exit 0; sleep .1; done; exit 1")
+        guest.act("say", "the camera is unplugged")
+        assert guest.run("test -e /dev/video10", check=False).returncode, "the node is there still"
+        guest.act("press", str(EXIT))
+    finally:
+        guest.run(
+            "systemctl stop rig-camera; sh /rig/loopback.sh; udevadm settle; systemctl start rig-camera"
+        )
     guest.act("say", "the camera is plugged in again")
     _opens_for_ada(guest)
     assert guest.ask("systemctl show -P MainPID janusd") == pid, "janusd was started anew"
+    assert told_s <= 2 + BUSY_S, f"told only after {told_s:.2f} s"
     return {"janusd tells of a silent camera after, s (2 asked)": round(told_s, 2)}
 
 
 def trigger_edges(guest: Guest) -> Figures:
     """A PIR's edges wake recognition, which sleeps otherwise: edge to verdict, edge to relay."""
-    idle = '[idle]\ntrigger = "gpio"\nwindow_s = 1\n'
+    idle = '[idle]\ntrigger = "gpio"\nwindow_s = 2\n'
     guest.run(f"cp /etc/janus/janus.toml /root/ && printf '{idle}' >> /etc/janus/janus.toml")
     try:
         guest.run("systemctl restart janusd", timeout_s=200)
@@ -251,7 +273,9 @@ def power_cut(guest: Guest) -> Figures:
     """The power is cut right after an enrolment, and amid another: what was acknowledged is there."""
     enrol = "janusctl enrol Chloe --from-images /rig/people/photos-chloe 2>&1"
     guest.run("janusctl forget Chloe --yes", check=False)
+    start_s = time.monotonic()
     guest.ask(enrol)
+    took_s = time.monotonic() - start_s
     guest.cut()
     boot_s = guest.boot()
     guest.act("ready", "janusd", "300")
@@ -263,12 +287,15 @@ def power_cut(guest: Guest) -> Figures:
     }
     guest.run("janusctl forget Chloe --yes")
     guest.run(f"systemd-run --quiet sh -c '{enrol}'")
-    time.sleep(2)
+    time.sleep(0.7 * took_s)
     guest.cut()
     guest.boot()
     guest.act("ready", "janusd", "300")
     guest.act("say", "the power was cut amid Chloe's enrolment, and is back")
     _are_there(guest, "Ada", "Ben")
+    figures["Chloe, whose enrolment was cut off, is there"] = (
+        "yes" if "Chloe" in guest.ask("janusctl people") else "no"
+    )
     guest.run("janusctl log verify")
     _opens_for_ada(guest)
     return {"acknowledged people lost by two power cuts": 0, **figures}
@@ -303,12 +330,15 @@ rm -rf {SET_UP} /etc/credstore.encrypted/janus-key
 cp -a /root/kept/. / && systemctl enable janusd janus-latchd.service janus-latchd.socket
 systemctl start janus-latchd.socket janus-latchd; systemctl start --no-block janusd
 """
+CAMERA_ONLY = "mkdir -p /etc/janus && sed '/^\\[latch\\]/,$d' /rig/janus.toml > /etc/janus/janus.toml"
+"""The camera is v4l2loopback's, which janusd takes only where a file says so, and setup never chooses."""
 
 
 def setup(guest: Guest) -> Figures:
     """From an installed package to the first unlock, by a file of answers, over SSH."""
     guest.run(AWAY)
     try:
+        guest.run(CAMERA_ONLY)
         guest.act("show", "ada")
         start_s = time.monotonic()
         said = guest.ask("cd /rig && janusctl setup --answers /rig/door.toml 2>&1", timeout_s=600)
@@ -330,14 +360,14 @@ def session(guest: Guest) -> Figures:
     """janus-session in its sandbox: it hears of Ada and asks logind, which has no screen of hers here."""
     guest.run("printf '[people]\nroot = \"Ada\"\n' > /etc/janus/kiosk.toml; systemctl start janus-session")
     try:
-        _opens_for_ada(guest)
-        said = guest.ask("journalctl -b -u janus-session -o cat --no-pager")
+        for _ in range(3):  # it may not listen yet when she comes first
+            _opens_for_ada(guest)
+            said = guest.ask("journalctl -b -u janus-session -o cat --no-pager")
+            if "has no session" in said:
+                break
         assert guest.ask("systemctl is-active janus-session") == "active", said
         assert "cannot be unlocked" not in said, said
-        asked = guest.ask(
-            "journalctl -b -u janus-session -o cat --no-pager | grep -c 'has no session'", check=False
-        )
-        assert int(asked) >= 1, said
+        assert "has no session" in said, said
     finally:
         guest.act("show", "")
         guest.run("systemctl stop janus-session; rm /etc/janus/kiosk.toml")

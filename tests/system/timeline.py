@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-LINES = ("relay", "exit button", "contact")
+LINES = ("relay", "exit button", "trigger", "contact")
 _WIDTH, _LEFT, _ROW = 1000, 130, 46
 
 

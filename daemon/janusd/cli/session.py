@@ -44,7 +44,12 @@ def unlock(user: str, loginctl: str = LOGINCTL) -> list[str]:
     ]
     opened = []
     for session in ids:
-        shown = _ask(loginctl, "show-session", session, *(f"-p{name}" for name in ("Name", "Seat", *_HERE)))
+        try:
+            shown = _ask(
+                loginctl, "show-session", session, *(f"-p{name}" for name in ("Name", "Seat", *_HERE))
+            )
+        except OSError:
+            continue  # it ended since it was listed: the next one may be theirs
         about = dict(line.partition("=")[::2] for line in shown.splitlines())
         is_here = all(about.get(name) == value for name, value in _HERE.items()) and about.get("Seat")
         if about.get("Name") == user and is_here:

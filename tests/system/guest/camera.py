@@ -1,7 +1,8 @@
 """Shows pictures to a v4l2loopback node: `camera.py NODE`, those of the folder that /run/rig/show names.
 
 An empty or missing name shows an empty street. Every picture gets noise of its own, as a sensor gives it: a
-camera that shows the very same bytes twice is a frozen one.
+camera that shows the very same bytes twice is a frozen one. Once all were shown they come in any order: one
+that shows the same course again is a looped one.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def main() -> None:
             if wanted != shown:
                 shown, street, number = wanted, pictures(wanted), 0
             y, x = rng.integers(0, HEIGHT), rng.integers(0, WIDTH)
-            picture = street[number % len(street)] + noise[y : y + HEIGHT, x : x + WIDTH]
+            at = number if number < len(street) else rng.integers(len(street))
+            picture = street[at] + noise[y : y + HEIGHT, x : x + WIDTH]
             frame = cv2.cvtColor(np.clip(picture, 0, 255).astype(np.uint8), cv2.COLOR_BGR2YUV_YUYV)
             node.write(frame.tobytes())
             number += 1
