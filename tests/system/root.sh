@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$folder"
 cd "$folder"
 [ -f root.tar ] || {
-    mmdebstrap --quiet --variant=minbase trixie root.tar.new --include="$(tr -s ' \n' ',' <<EOF
+    mmdebstrap --quiet --format=tar --variant=minbase trixie root.tar.new --include="$(tr -s ' \n' ',' <<EOF
 systemd systemd-sysv dbus udev openssh-server iproute2 kmod procps acl gpiod python3 python3-systemd libpam-systemd
 EOF
 )"
