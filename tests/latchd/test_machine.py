@@ -178,13 +178,11 @@ class House(RuleBasedStateMachine):
 
     @rule(seconds=st.one_of(st.floats(0, 0.2), st.floats(0, 40)))
     def wait(self, seconds: float) -> None:
-        left_s = seconds
-        while left_s > 0:  # the loop never sleeps through the end of a release
-            ends = [max(door.client_until_s, door.rex_until_s) - self.now_s for door in self.doors]
-            step_s = min([left_s, *(end for end in ends if end > 0)])
-            self.now_s, left_s = self.now_s + step_s, left_s - step_s
-            if step_s < 1e-9:
-                break
+        until_s = self.now_s + seconds
+        while self.now_s < until_s:  # the loop never sleeps through the end of a release
+            ends = [max(door.client_until_s, door.rex_until_s) for door in self.doors]
+            next_s = min([until_s, *(end_s for end_s in ends if end_s > self.now_s)])
+            step_s, self.now_s = next_s - self.now_s, next_s
             for at, door in enumerate(self.doors):
                 self.released_s[at] = self.released_s[at] + step_s if door.is_released else 0.0
                 self.silent_s[at] += step_s
@@ -244,6 +242,8 @@ class House(RuleBasedStateMachine):
             return
         for at, (door, its) in enumerate(zip(self.doors, self.house.doors, strict=True)):
             assert self.released_s[at] <= its.hold_max_s + 1e-6, "released for too long"
+            if not door.is_released:  # a press at the very moment it locks begins a stretch of its own
+                self.released_s[at] = 0.0
             if self.silent_s[at] >= its.heartbeat_s:
                 assert door.client_until_s <= self.now_s or not door.has_client, "served a silent client"
             assert not (door.client_until_s > self.now_s and not door.has_client), "released for nobody"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -39,38 +41,31 @@ class HeldLine:
     def __str__(self) -> str:
         return f"{self.role} ({self.chip} line {self.line.line})"
 
-    def put(self, level: bool) -> bool:
-        """Set an output that is not there already; whether a relay is. No lamp is worth trying on and on."""
-        if self.was is not level:
-            self.was = level if self.drive(level) or not self.is_relay else None
-        return self.was is level
+    def put(self, level: bool, *, anew: bool = False) -> bool:
+        """Set an output that is not there already, or `anew`, and read it back; whether a relay is there.
 
-    def drive(self, level: bool) -> bool:
-        """Set an output, read it back, and give whether it is there; if not, `fault` says why."""
-        try:
-            if self.request is None:
-                self._take(level)
-            self.request.set_value(self.line.line, self._gpiod.line.Value(int(level)))
-            is_there = bool(self.request.get_value(self.line.line)) is level
-            wrong = f"{self}: set to {level:d} but reads {not level:d}; check the wiring"
-            self.fault = "" if is_there else wrong
-        except (OSError, ValueError) as error:
-            self._fail(error)
-        return not self.fault
+        A relay that is not is tried on and on; no lamp is worth that.
+        """
+        if anew or self.was is not level:
+            with self._faults():
+                self.request = self.request or self._take(level)
+                self.request.set_value(self.line.line, self._gpiod.line.Value(int(level)))
+                if bool(self.request.get_value(self.line.line)) is not level:
+                    raise OSError(f"set to {level:d} but reads {not level:d}")
+            self.was = None if self.fault and self.is_relay else level
+        return self.was is level
 
     def level(self, *, of_edges: bool = False) -> list[bool]:
         """The level of an input, or those after its edges since the last call; none where it has a fault."""
-        try:
-            if self.request is None:
-                self._take()
-            self.fault = ""
-            if not of_edges:
-                return [bool(self.request.get_value(self.line.line))]
-            rising = self._gpiod.EdgeEvent.Type.RISING_EDGE
-            return [edge.event_type is rising for edge in self.request.read_edge_events()]
-        except (OSError, ValueError) as error:
-            self._fail(error)
-            return []
+        levels = []
+        with self._faults():
+            self.request = self.request or self._take()
+            if of_edges:
+                rising = self._gpiod.EdgeEvent.Type.RISING_EDGE
+                levels = [edge.event_type is rising for edge in self.request.read_edge_events()]
+            else:
+                levels = [bool(self.request.get_value(self.line.line))]
+        return levels
 
     def at_rest(self, level: bool) -> str:
         """Chip, offset and electrical level, for a program without libgpiod and without latch.toml."""
@@ -82,7 +77,19 @@ class HeldLine:
         if request is not None:
             request.release()
 
-    def _take(self, level: bool = False) -> None:
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Make a fault of what goes wrong with the line; when nothing does there is none any more."""
+        try:
+            yield
+            self.fault = ""
+        except (OSError, ValueError) as error:  # ValueError: the chip has no line of that name
+            number, reason = getattr(error, "errno", errno.EINVAL), getattr(error, "strerror", None) or error
+            self.fault = f"{self}: {reason}; {_REMEDIES.get(number, 'check the wiring and dmesg')}"
+            if self.is_input or number == errno.ENODEV:  # to be requested anew; an output rather stays as is
+                self.let_go()
+
+    def _take(self, level: bool = False) -> Any:  # noqa: ANN401 - libgpiod's request, or what stands in for it
         gpio, line = self._gpiod.line, self.line
         kind, _, label = line.chip.partition(":")
         for name in os.listdir("/dev") if kind == "label" else ():
@@ -98,11 +105,4 @@ class HeldLine:
             output_value=gpio.Value(int(level)),
         )
         us, config = f"janus-latchd {self.role}", {line.line: settings}
-        self.request = self._gpiod.request_lines(self.chip, consumer=us, config=config)
-
-    def _fail(self, error: OSError | ValueError) -> None:
-        number = (error.errno or 0) if isinstance(error, OSError) else errno.EINVAL
-        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        self.fault = f"{self}: {reason}; {_REMEDIES.get(number, 'check the wiring and dmesg')}"
-        if self.is_input or number == errno.ENODEV:  # to be requested anew; an output rather stays as it is
-            self.let_go()
+        return self._gpiod.request_lines(self.chip, consumer=us, config=config)

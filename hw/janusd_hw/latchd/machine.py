@@ -69,12 +69,15 @@ def advance(rules: Rules, door: Door, now_s: float) -> Door:
     """Let time pass: drop a silent client, end holds that are over, notice a door held open."""
     if now_s - door.beat_s >= rules.heartbeat_s:
         door = leave(rules, door, now_s)
-    client_s, rex_s = (
-        until_s if until_s > now_s else -inf for until_s in (door.client_until_s, door.rex_until_s)
-    )
-    door = _hold(rules, door, now_s, client_s, rex_s)
+    door = _hold(rules, door, now_s, door.client_until_s, door.rex_until_s)
     held = door.is_open and not door.is_forced and now_s >= door.opened_s + rules.held_open_s
     return _alarm(door, now_s, is_held_open=held)
+
+
+def due_s(rules: Rules, door: Door) -> float:
+    """When time alone next moves the lock: a hold ends, or the client has been silent for too long."""
+    times = door.client_until_s, door.rex_until_s, door.beat_s + rules.heartbeat_s
+    return min((at_s for at_s in times if at_s > -inf), default=inf)
 
 
 def release(settings: Settings, doors: Doors, at: int, now_s: float, hold_s: float) -> tuple[Doors, str]:
@@ -102,7 +105,8 @@ def exit_pressed(settings: Settings, doors: Doors, at: int, now_s: float) -> tup
             if other.fault:
                 return doors, "another door is not known to be locked"
             doors = put(doors, of, _hold(settings.doors[of], other, now_s, -inf, -inf))
-    rules, door = settings.doors[at], doors[at]
+    rules = settings.doors[at]
+    door = advance(rules, doors[at], now_s)  # pressed at the very end of a release, it begins another
     until_s = now_s + max(rules.rex_hold_s, rules.hold_min_s)
     return put(doors, at, _hold(rules, door, now_s, door.client_until_s, until_s)), ""
 
@@ -110,7 +114,7 @@ def exit_pressed(settings: Settings, doors: Doors, at: int, now_s: float) -> tup
 def lock(rules: Rules, door: Door, now_s: float) -> Door:
     """End the client's hold as it asked, but not before the configured minimum."""
     until_s = min(door.client_until_s, door.since_s + rules.hold_min_s)
-    return _hold(rules, door, now_s, until_s if until_s > now_s else -inf, door.rex_until_s)
+    return _hold(rules, door, now_s, until_s, door.rex_until_s)
 
 
 def leave(rules: Rules, door: Door, now_s: float) -> Door:
@@ -120,12 +124,10 @@ def leave(rules: Rules, door: Door, now_s: float) -> Door:
 
 def opened(door: Door, now_s: float, is_open: bool) -> Door:
     """Take in what the door contact says."""
-    is_expected = door.is_released or now_s <= door.locked_s + GRACE_S or door.is_open
-    forced = is_open and (door.is_forced or not is_expected)
-    opened_s = door.opened_s if door.is_open and is_open else now_s
-    return _alarm(
-        replace(door, is_open=is_open, opened_s=opened_s, is_held_open=False), now_s, is_forced=forced
-    )
+    if is_open is door.is_open:
+        return door
+    forced = is_open and not door.is_released and now_s > door.locked_s + GRACE_S
+    return _alarm(door, now_s, is_open=is_open, opened_s=now_s, is_forced=forced, is_held_open=False)
 
 
 def tampered(door: Door, now_s: float, is_tampered: bool) -> Door:
@@ -153,7 +155,9 @@ def _hold(rules: Rules, door: Door, now_s: float, client_until_s: float, rex_unt
     """The only place that lets a door be released: both holds end at the maximum, counted from its start."""
     since_s = door.since_s if door.is_released else now_s
     end_s = since_s + min(rules.hold_max_s, LONGEST_S)
-    after = replace(door, client_until_s=min(client_until_s, end_s), rex_until_s=min(rex_until_s, end_s))
+    holds = (min(until_s, end_s) for until_s in (client_until_s, rex_until_s))
+    client_s, rex_s = (until_s if until_s > now_s else -inf for until_s in holds)
+    after = replace(door, client_until_s=client_s, rex_until_s=rex_s)
     if after.is_released:
         return replace(after, since_s=since_s)
     if not door.is_released:
@@ -162,6 +166,6 @@ def _hold(rules: Rules, door: Door, now_s: float, client_until_s: float, rex_unt
     return replace(after, since_s=-inf, locked_s=now_s, rests_until_s=rests_until_s)
 
 
-def _alarm(door: Door, now_s: float, **alarm: bool | str) -> Door:
-    after = replace(door, **alarm)  # type: ignore[arg-type]  # each caller names an alarm
+def _alarm(door: Door, now_s: float, **change: bool | str | float) -> Door:
+    after = replace(door, **change)  # type: ignore[arg-type]  # each caller names fields with their types
     return replace(after, alarmed_s=now_s) if after.has_alarm and not door.has_alarm else after

@@ -69,10 +69,9 @@ def unpack_ask(packet: bytes) -> tuple[Ask, int, float, str]:
     ask, text = Ask(kind), packet[ASK.size :].decode("ascii")
     must, takes_time = ask in (Ask.HELLO, Ask.INDICATE), ask in (Ask.RELEASE, Ask.INDICATE)
     may = must or ask is Ask.RELEASE
-    if version != VERSION or not number or (hold_ms > 0) is not takes_time:
-        raise ValueError(f"version {version}, number {number}, {hold_ms} ms to {ask.name}")
-    if not (text.isprintable() and must <= bool(text) <= may):
-        raise ValueError(f"a text that is not one of {ask.name}")
+    fits = text.isprintable() and must <= bool(text) <= may
+    if version != VERSION or not number or (hold_ms > 0) is not takes_time or not fits:
+        raise ValueError(f"version {version}, number {number}, {hold_ms} ms, {text!r} to {ask.name}")
     return ask, number, hold_ms / 1000, text
 
 
