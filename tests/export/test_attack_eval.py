@@ -57,6 +57,20 @@ def test_what_cannot_be_played_is_named(tmp_path: Path) -> None:
         list(attack_eval.clips(tmp_path, painted(), None, quiet))
 
 
+def test_a_file_that_is_no_clip_is_named_and_costs_the_others_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "print" / "one", [paint("a", seed=n) for n in range(12)])
+    write(tmp_path / "print" / "wall", [np.full((240, 320, 3), 90, np.uint8)] * 3)
+    (tmp_path / "print" / "notes.mp4").write_bytes(b"no video")
+    (row,) = attack_eval.clips(tmp_path, painted(), None, quiet)
+    assert row.trials == 2
+    assert [(one.clip, one.faces, one.frames) for one in row.clips] == [("one", 12, 12), ("wall", 0, 3)]
+    assert row.clips[0].passed == ("opens passive",)
+    assert "notes.mp4" in row.unplayed[0]
+    lines = _lines(row, "recorded")
+    assert any("print/wall: refused; a face in 0 of 3 frames; said: no_face" in line for line in lines)
+    assert any("not counted" in line for line in lines)
+
+
 def test_every_line_of_a_simulation_says_so() -> None:
     row = attack_eval.Row("landmarks", "flat print", True, True, 40, {"live": 1}, {"flat": 3})
     lines = _lines(row, "SIMULATED")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from janusd.config import CameraSection
 from janusd.core.types import Box, Frame
 from janusd.errors import CameraError
+from janusd.main import open_camera
 from janusd.ports import Camera
 from janusd_hw.camera_fake import FakeCamera
 from janusd_hw.camera_pair import TOLERANCE_S, PairCamera
@@ -108,3 +112,26 @@ def test_a_frozen_infrared_camera_is_seen_by_the_watch(
     pair[2].mood = "frozen"
     with pytest.raises(CameraError, match="the same picture again"):
         list(frames)
+
+
+def test_one_recording_of_each_camera_is_played_as_a_pair(tmp_path: Path) -> None:
+    for name, level in (("colour", 40), ("infrared", 140)):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            picture = np.full((24, 32, 3), level + number, np.uint8)
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), picture)
+    paths = {"path": str(tmp_path / "colour"), "nir_device": str(tmp_path / "infrared")}
+    section = CameraSection(driver="replay", fps=25.0, **paths)
+    seen = []
+    for frame in open_camera(section).frames():
+        assert frame.nir is not None
+        seen.append((int(frame.image[0, 0, 1]) - 40, int(frame.nir[0, 0, 1]) - 140))
+    assert len(seen) >= 3
+    assert all(colour == infrared for colour, infrared in seen)
+
+
+def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "0.png").touch()
+    section = CameraSection(driver="replay", path=str(tmp_path), nir_device=str(tmp_path / "none"))
+    with pytest.raises(CameraError, match="none"):
+        open_camera(section)

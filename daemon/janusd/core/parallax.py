@@ -13,7 +13,8 @@ What can is a film of a head that turns, a mask, a sheet bent hard while it is t
 program warps.
 
 A picture exchanged for another jumps; a head passes through everything between. So a path with a gap, or
-one on which the face's embedding makes most of its way in one step, is none.
+one on which the face's embedding makes most of its way in one step, is none; nor is one that the two pictures
+at its ends are mixed along (`mixture`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from janusd.core.types import Embedding, Points
+from janusd.core import mixture
+from janusd.core.mixture import View
+from janusd.core.types import Crop, Embedding, Points
 
 Place: TypeAlias = NDArray[np.float64]
 """(2,) float64 eye distances: where the nose comes to lie, from the middle between the eyes."""
@@ -47,7 +50,7 @@ class Relief(Enum):
     """What eyes and mouth lie in has turned, and the nose has stayed in its place."""
     STANDS_OUT = auto()
     BROKEN = auto()
-    """Something stands out, but the way there has a gap: a picture was exchanged."""
+    """Something stands out, but the way there has a gap, or is mixed: a picture was exchanged for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Sight:
     """Eye distance over the distance from eyes to mouth: falls as a face turns aside, rises as it nods."""
     embedding: Embedding | None = None
     """Of the same frame, where it is known."""
+    view: View | None = None
+    """The face in the same frame, where it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,15 @@ class Bounds:
     least: int = 10
     """Frames before anything is said."""
     memory_s: float = 4.0
-    stands_out: float = 0.10
-    """By how far the averaged nose must move: a head that turns by some 16 degrees in all, 8 to either side.
-    docs/adr/0016 says what flat sheets were measured to reach."""
+    stands_out: float = 0.13
+    """By how far the averaged nose must move: a head that turns by some 20 degrees in all, 10 to either side.
+    A detector errs where a picture is seen very aslant: SIMULATED stills tilted by 50 degrees reach 0.095,
+    one that slides through a fisheye lens 0.108."""
     over_noise: float = 6.0
     """And by how many standard errors of an average: with landmarks that shake by 2 px at 63 px between the
     eyes that is 0.15, with those of the door's detector on sharp pictures less than 0.10."""
+    between: tuple[float, ...] = (0.3, 0.5, 0.7)
+    """Where on the way the frames lie that must be no mixture of its ends."""
     step: float = 0.5
     """Largest part of the embedding's way from one end to the other that may fall into one step."""
     gap: float = 0.4
@@ -98,7 +106,9 @@ class Path:
     """Standard error of an average."""
 
 
-def sight(landmarks_px: Points, at_s: float, embedding: Embedding | None = None) -> Sight | None:
+def sight(
+    landmarks_px: Points, at_s: float, embedding: Embedding | None = None, crop: Crop | None = None
+) -> Sight | None:
     """One frame's part; None where the landmarks are no face's."""
     points = landmarks_px.astype(np.float64)
     h = _homography(points[list(_FOUR)], _PLANE)
@@ -109,7 +119,8 @@ def sight(landmarks_px: Points, at_s: float, embedding: Embedding | None = None)
     length = float(np.hypot(*mouth)) / 2
     if abs(w) < _DEGENERATE or length < _DEGENERATE:
         return None
-    return Sight(at_s, np.array([x / w, y / w]), float(np.hypot(*eyes)) / length, embedding)
+    seen = None if crop is None else mixture.view(crop)
+    return Sight(at_s, np.array([x / w, y / w]), float(np.hypot(*eyes)) / length, embedding, seen)
 
 
 def assess(sights: tuple[Sight, ...], bounds: Bounds | None = None) -> Path:
@@ -131,6 +142,9 @@ def assess(sights: tuple[Sight, ...], bounds: Bounds | None = None) -> Path:
         has_gap = _largest_gap(places @ (way / moved), means @ (way / moved)) > bounds.gap * moved
         between = recent[min(first, last) : max(first, last) + bounds.average]
         is_broken = has_gap or _largest_step(between, bounds.average) > bounds.step
+        is_broken = is_broken or _is_mixed(
+            between, (means - means[first]) @ (way / moved**2), first, last, bounds
+        )
         return Path(Relief.BROKEN if is_broken else Relief.STANDS_OUT, moved, noise)
     if moved <= bounds.stays and float(np.ptp(aspects)) >= bounds.turned * float(aspects.max()):
         return Path(Relief.FLAT, moved, noise)
@@ -153,6 +167,18 @@ def _largest_gap(along: NDArray[np.float64], means: NDArray[np.float64]) -> floa
     """The longest stretch between the two ends of the way that no frame lies in."""
     inside = np.sort(along[(along > means.min()) & (along < means.max())])
     return float(np.diff(np.concatenate([[means.min()], inside, [means.max()]])).max())
+
+
+def _is_mixed(
+    between: list[Sight], along: NDArray[np.float64], first: int, last: int, bounds: Bounds
+) -> bool:
+    """Whether the frames on the way are mixtures of its ends; `along` is 0 at one and 1 at the other."""
+    begin, middle = min(first, last), bounds.average // 2
+    inner = along[begin + 1 : max(first, last)]
+    picked = [begin + 1 + int(np.abs(inner - part).argmin()) for part in bounds.between] if len(inner) else []
+    views = [between[at - begin + middle].view for at in (begin, *picked, max(first, last))]
+    known = [one for one in views if one is not None]
+    return len(known) == len(views) and mixture.is_mixed(known[0], known[1:-1], known[-1])
 
 
 def _largest_step(between: list[Sight], average: int) -> float:

@@ -79,7 +79,7 @@ class Presence:
         if probe.embedding is None or probe.quality is None:
             self._step(frame.captured_s, None)
             return evidence
-        sight = parallax.sight(face.landmarks_px, frame.captured_s, probe.embedding)
+        sight = parallax.sight(face.landmarks_px, frame.captured_s, probe.embedding, probe.crop)
         if sight is None:
             return Evidence(frame.captured_s, refused=Reason.NO_FACE)
         self._sights.append(sight)

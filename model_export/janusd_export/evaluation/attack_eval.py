@@ -9,7 +9,7 @@ Rates are named as in ISO/IEC 30107-3, one a species, with exact bounds (`core.r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -40,6 +40,19 @@ _SAME_PERSON_FMR: Final = 1e-3  # as the door follows a track
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One recorded clip, and what became of it."""
+
+    clip: str
+    frames: int
+    faces: int
+    """Frames with a face in them; a clip without one is counted, and says nothing about attacks."""
+    passed: tuple[str, ...]
+    """What it passed, of what a row names."""
+    reasons: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Row:
     """One species: how many presentations, and how many of them each way of asking let pass."""
@@ -53,6 +66,10 @@ class Row:
     """By what the door asks: "live" (called live by turning), "challenge", "opens passive", "opens live"."""
     reasons: dict[str, int] = field(default_factory=dict)
     """What gave presentations away."""
+    clips: list[Played] = field(default_factory=list)
+    """Of recorded ones."""
+    unplayed: list[str] = field(default_factory=list)
+    """What is no clip, and why: not counted."""
 
     def errors(self, asked: str) -> int:
         """Attacks let pass, or genuine presentations refused."""
@@ -124,10 +141,14 @@ def clips(folder: Path, pipeline: Pipeline, fps: float | None, progress: Progres
         row = Row("clips", kind.name, kind.name != GENUINE)
         found = sorted(path for path in kind.iterdir() if not path.name.startswith("."))
         for index, clip in enumerate(found):
-            _judge(row, pipeline, _frames(clip, fps))
+            try:
+                row.clips.append(replace(_judge(row, pipeline, _frames(clip, fps)), clip=clip.name))
+            except CameraError as error:  # one file that is no clip must not cost the others their count
+                row.unplayed.append(f"{error.what}: {error.remedy}")
             progress(f"clips: {kind.name}", index + 1, len(found))
         if not row.trials:
-            raise ExportError(f"{kind}: holds no clip", "put video files or folders of pictures into it")
+            why = "; ".join([f"{kind}: holds no clip", *row.unplayed])
+            raise ExportError(why, "put video files or folders of pictures into it")
         yield row
 
 
@@ -184,7 +205,7 @@ def _presence(pipeline: Pipeline) -> Presence:
     return Presence(Settings(alike, passive=net[1].threshold if net else 0.5))
 
 
-def _judge(row: Row, pipeline: Pipeline, frames: Iterable[Frame]) -> None:
+def _judge(row: Row, pipeline: Pipeline, frames: Iterable[Frame]) -> Played:
     """Play one presentation at the real pipeline and policy, twice: as two doors that ask differently."""
     presence, gallery = _presence(pipeline), Gallery.of([])
     levels = (Level.PASSIVE, Level.LIVE)
@@ -192,8 +213,10 @@ def _judge(row: Row, pipeline: Pipeline, frames: Iterable[Frame]) -> None:
     states = {level: State() for level in levels}
     opened: set[Level] = set()
     is_live, reasons = False, set()
+    count = faces = 0
     for frame in frames:
         evidence, probe = pipeline.evidence(frame, gallery)
+        count, faces = count + 1, faces + (probe.face is not None)
         if probe.embedding is not None and not len(gallery):
             gallery = Gallery.of_embeddings({"shown": [probe.embedding]})
         evidence = presence.look(frame, probe, evidence)
@@ -207,18 +230,19 @@ def _judge(row: Row, pipeline: Pipeline, frames: Iterable[Frame]) -> None:
             if decision.unlocks:
                 opened.add(level)
     row.trials += 1
+    passed: tuple[str, ...] = ()
     for asked, has_passed in (
         ("live", is_live),
         ("opens passive", Level.PASSIVE in opened),
         ("opens live", Level.LIVE in opened),
     ):
         row.passed[asked] = row.passed.get(asked, 0) + has_passed
-    for reason in reasons - {Reason.NO_NEWS}:
+        passed += (asked,) if has_passed else ()
+    said = tuple(sorted(reasons - {Reason.NO_NEWS}))
+    for reason in said:
         row.reasons[reason] = row.reasons.get(reason, 0) + 1
+    return Played("", count, faces, passed, said)
 
 
 def _frames(clip: Path, fps: float | None) -> Iterator[Frame]:
-    try:
-        yield from ReplayCamera(clip, pace="fast", fps=fps, start_s=1.0).frames()
-    except CameraError as error:
-        raise ExportError(error.what, error.remedy) from error
+    return ReplayCamera(clip, pace="fast", fps=fps, start_s=1.0).frames()

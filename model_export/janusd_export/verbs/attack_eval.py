@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ WHAT = "measure attack detection: on recorded clips, or on simulated attacks"
 MORE = (
     "FOLDER/SPECIES/CLIP: a folder for each attack species and one called genuine, clips are video files or "
     "folders of pictures. Every clip's own face is enrolled first: only attack detection can refuse it. "
+    "Live: the nose stood out on a way without a break. Opens passive, opens live: a door at that level "
+    "would have opened. What is no clip is named, and not counted. "
     "Figures of --simulated say SIMULATED in every line, and nothing about real prints, screens or cameras."
 )
 
@@ -95,11 +98,18 @@ def _lines(row: Row, label: str) -> list[str]:
             f"{label} {row.part:9} {row.species + held_out:46} {asked:13} {row.rate_name} "
             f"{errors / row.trials:6.1%} [{low:.1%}, {high:.1%}]  {errors} of {row.trials}"
         )
-    return [*lines, *([f"{label} {row.part:9} {row.species:46} said: {given}"] if given else [])]
+    lines += [f"{label} {row.part:9} {row.species:46} said: {given}"] if given else []
+    for one in row.clips:
+        words = ", ".join(one.passed) or "refused"
+        why = ", ".join(one.reasons)
+        seen = f"a face in {one.faces} of {one.frames} frames"
+        lines.append(f"{label} clip      {row.species}/{one.clip}: {words}; {seen}{why and '; said: '}{why}")
+    return [*lines, *(f"{label} not played, not counted: {why}" for why in row.unplayed)]
 
 
 def _entry(row: Row, label: str) -> dict[str, object]:
     return {
         "kind": label, "part": row.part, "species": row.species, "held_out": row.is_held_out,
         "rates": {asked: row.figure(asked) for asked in row.passed}, "reasons": row.reasons,
+        "clips": [asdict(one) for one in row.clips], "not_played": row.unplayed,
     }  # fmt: skip
