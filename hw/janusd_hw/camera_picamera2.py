@@ -84,6 +84,7 @@ class Picamera2Camera:
             return
         camera = self._start()
         small_width, small_height = self._small
+        metering = self._metering if "ExposureValue" in camera.camera_controls else None
         try:
             sequence = 0
             while not self._closed.is_set():
@@ -96,10 +97,7 @@ class Picamera2Camera:
                 finally:
                     request.release()
                 captured_s = boottime_s() if stamp_ns is None else stamp_ns / 1e9
-                if (
-                    self._metering is not None
-                    and (ev := self._metering.change(image, captured_s)) is not None
-                ):
+                if metering is not None and (ev := metering.change(image, captured_s)) is not None:
                     camera.set_controls({"ExposureValue": ev})
                 yield Frame(image, captured_s, sequence, luma=small)
                 sequence += 1
@@ -120,6 +118,8 @@ class Picamera2Camera:
         try:
             return camera.capture_request(wait=_TIMEOUT_S)
         except (TimeoutError, RuntimeError) as e:
+            # What nothing answers is still first in picamera2's queue, and `stop` would wait behind it.
+            camera.cancel_all_and_flush()
             raise CameraError(
                 f"the camera {self.name} stopped giving frames", "check its ribbon cable and `dmesg`"
             ) from e
@@ -131,8 +131,13 @@ class Picamera2Camera:
         return width // 2 * 2, round(width * self._height / self._width / 2) * 2
 
     def _refuse_another(self) -> None:
-        """Raise CameraExchanged where the camera of this number is not the one that was set up, or none."""
+        """Raise CameraError where there is none of this number, CameraExchanged where it is another one."""
         found = list_cameras(self._library)
+        if not self._identity and self._index not in found:
+            raise CameraError(
+                f"there is no camera {self._index}",
+                "check the ribbon cable; `rpicam-hello --list-cameras` shows what is connected",
+            )
         place = found.get(self._index, "").partition(" @ ")[2]
         if place and not self._is_insecure and not place.startswith(_BUSES):
             raise CameraExchanged(
@@ -152,24 +157,24 @@ class Picamera2Camera:
         self._refuse_another()
         try:
             camera = self._library.Picamera2(self._index)
-        except IndexError as e:
-            raise CameraError(
-                f"there is no camera {self._index}",
-                "check the ribbon cable; `rpicam-hello --list-cameras` shows what is connected",
-            ) from e
-        except RuntimeError as e:
+        except (IndexError, RuntimeError) as e:
             raise CameraError(
                 f"cannot open the camera {self.name}: {e}", "end the program that uses it"
             ) from e
         try:
+            # Asked for what it does not offer, it would not start: a camera on USB meters by itself.
             configuration = camera.create_video_configuration(
                 main={"size": (self._width, self._height), "format": _FORMAT},
                 lores={"size": self._small, "format": _SMALL},
                 controls={
-                    "FrameRate": self._fps,
-                    "AeExposureMode": _SHORT_EXPOSURES,
-                    "AeMeteringMode": _CENTRE_WEIGHTED,
-                    "AwbMode": _AWB_AUTO,
+                    control: wish
+                    for control, offered_as, wish in (
+                        ("FrameRate", "FrameDurationLimits", self._fps),
+                        ("AeExposureMode", "AeExposureMode", _SHORT_EXPOSURES),
+                        ("AeMeteringMode", "AeMeteringMode", _CENTRE_WEIGHTED),
+                        ("AwbMode", "AwbMode", _AWB_AUTO),
+                    )
+                    if offered_as in camera.camera_controls
                 },
                 queue=False,  # never hand out a frame that waited: an old one is worth nothing at a door
             )
@@ -185,14 +190,15 @@ class Picamera2Camera:
 
 
 def list_cameras(library: Any = None) -> dict[int, str]:  # noqa: ANN401 - picamera2 ships no types
-    """Number -> model and place of each camera libcamera knows; empty without picamera2."""
+    """Number -> model and place of each camera libcamera knows; empty without picamera2.
+
+    Numbers are places in picamera2's own list, as `Picamera2` counts; "Num" in it is libcamera's count, which
+    is another where there are two.
+    """
     if library is None:
         try:
             library = importlib.import_module("picamera2")
         except ImportError:
             return {}
     known = library.Picamera2.global_camera_info()
-    return {
-        int(at.get("Num", number)): f"{at.get('Model', '?')} @ {at.get('Id', '?')}"
-        for number, at in enumerate(known)
-    }
+    return {number: f"{at.get('Model', '?')} @ {at.get('Id', '?')}" for number, at in enumerate(known)}

@@ -191,7 +191,7 @@ def _ribbon_cameras() -> list[FoundCamera]:
         return [
             FoundCamera(
                 "picamera2",
-                str(info.get("Num", number)),
+                str(number),  # the place in this list is what picamera2 takes, not libcamera's "Num"
                 str(info.get("Model", "camera")),
                 identity=f"{info.get('Model', '?')} @ {info.get('Id', '?')}",
             )

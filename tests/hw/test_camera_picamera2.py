@@ -52,6 +52,9 @@ class FakePicamera2:
     refuse: dict[str, Exception] = {}  # noqa: RUF012 - likewise
     stamps = True
     sensor = "imx708"
+    camera_controls = dict.fromkeys(
+        ("FrameDurationLimits", "AeExposureMode", "AeMeteringMode", "AwbMode", "ExposureValue"), (0, 1, 0)
+    )
 
     def __init__(self, index: int) -> None:
         if index >= self.cameras:
@@ -63,7 +66,11 @@ class FakePicamera2:
 
     @classmethod
     def global_camera_info(cls) -> list[dict[str, Any]]:
-        return [{"Num": n, "Model": cls.sensor, "Id": f"/base/i2c@{n}"} for n in range(cls.cameras)]
+        # The place in this list is what `Picamera2` takes; "Num" is libcamera's own count, here backwards.
+        return [
+            {"Num": cls.cameras - 1 - n, "Model": cls.sensor, "Id": f"/base/i2c@{n}"}
+            for n in range(cls.cameras)
+        ]
 
     def set_controls(self, controls: dict[str, Any]) -> None:
         self.calls.append(("controls", controls))
@@ -81,6 +88,9 @@ class FakePicamera2:
 
     def start(self) -> None:
         self.calls.append("start")
+
+    def cancel_all_and_flush(self) -> None:
+        self.calls.append("cancel")
 
     def stop(self) -> None:
         self.calls.append("stop")
@@ -128,6 +138,18 @@ def test_it_asks_for_the_format_whose_arrays_are_rgb(library: type[FakePicamera2
     ]
     assert frame.image[0, 0].tolist() == [200, 100, 0]
     assert camera.name == "picamera2 0"
+
+
+def test_what_a_camera_does_not_offer_is_not_asked_of_it(library: type[FakePicamera2]) -> None:
+    library.camera_controls = {"FrameDurationLimits": (0, 1, 0)}  # as one on USB: it meters by itself
+    camera = Picamera2Camera(fps=25)
+    frames = camera.frames()
+    next(frames)
+    camera.meter(Box(0, 0, 6, 4))
+    next(frames)
+    (made,) = library.made
+    assert made.calls[1][1]["controls"] == {"FrameRate": 25}
+    assert "controls" not in [call[0] for call in made.calls]
 
 
 def test_the_small_streams_first_plane_is_the_luma_of_the_gate(library: type[FakePicamera2]) -> None:
@@ -220,4 +242,5 @@ def test_a_camera_that_goes_silent_is_said_and_let_go(library: type[FakePicamera
     library.refuse["capture"] = TimeoutError()
     with pytest.raises(CameraError, match="stopped giving frames"):
         next(frames)
-    assert library.made[0].calls[-2:] == ["stop", "close"]
+    # the real one's `stop` waits for ever behind a request that nothing answers
+    assert library.made[0].calls[-3:] == ["cancel", "stop", "close"]
