@@ -38,7 +38,7 @@ class Guest:
             subprocess.run(["ip", "-n", self._name, *step.split()], check=True)
         self._ssh = [
             "ip", "netns", "exec", self._name, "ssh", "-q", "-o", "StrictHostKeyChecking=no", "-o",
-            "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=10",
+            "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=30", "-o", "ServerAliveInterval=10",
             "-o", "ServerAliveCountMax=12", "-i", str(folder / "id"), "root@10.77.0.2",
         ]  # fmt: skip
 
@@ -56,8 +56,8 @@ class Guest:
             ],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-        while time.monotonic() - start_s < 300:
-            if self.run("true", check=False, timeout_s=20).returncode == 0:
+        while time.monotonic() - start_s < 600:
+            if self.run("true", check=False, timeout_s=60).returncode == 0:
                 took_s = time.monotonic() - start_s
                 self.give(HERE / "guest", "/rig")  # as they are today; the disk may be older
                 self.run("! [ -e /run/changed ] || systemctl try-restart rig-camera rig-observer")

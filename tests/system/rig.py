@@ -3,12 +3,13 @@
     python tests/system/rig.py DEB OUT [--only PART-or-NAME ...]
 
 The guest is User Mode Linux: a Debian whose kernel is a process here, with gpio-sim for the relay's line and
-v4l2loopback for the camera. Our package is installed in it as README says. Each scenario prints what happened
-when, and draws it: OUT/NAME.svg; a table of all figures comes last, those of parts played before
-with the same package among them; OUT/report-*.json has them too.
+v4l2loopback for the camera; a TPM is swtpm's, and where picamera2 is tried, the camera is libcamera's virtual
+one. Our package is installed in it as README says. Each scenario prints what happened when, and draws it:
+OUT/NAME.svg; a table of all figures comes last, those of parts played before with the same package among
+them; OUT/report-*.json has them too.
 
 The kernel: `linux.uml.xz` and `uml-modules-*.tar.xz` in $JANUS_RIG, or what `make rig-kernel` built. Needs
-root (a network namespace and a tap device of its own), x86-64, mmdebstrap, ssh, and about 2 GB of disk.
+root (a network namespace and a tap device of its own), x86-64, mmdebstrap, ssh, and about 3 GB of disk.
 
 Not proven here: a real pin, a relay, a camera's optics, an ARM processor, MemoryMax, IPAddressDeny.
 """
@@ -99,7 +100,7 @@ def installed(guest: Guest, folder: Path, deb: Path, modules: Path) -> Path:
     root = folder / "root.img"
     newest_s = max(part.stat().st_mtime for part in [*HERE.glob("guest/*"), HERE / "root.sh"])
     if not root.exists() or root.stat().st_mtime < newest_s:
-        subprocess.run(["bash", HERE / "root.sh", folder, modules], check=True)
+        subprocess.run(["bash", HERE / "root.sh", folder, modules, sys.executable], check=True)
     people = folder / "people"
     shutil.rmtree(people, ignore_errors=True)
     paint_people(people)

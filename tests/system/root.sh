@@ -1,26 +1,41 @@
 #!/bin/bash
 # Makes the guest's disk: Debian trixie, the kernel's modules, sshd, and the hardware that is simulated.
 #
-#     tests/system/root.sh FOLDER MODULES.tar.xz     leaves FOLDER/root.img and the SSH key FOLDER/id
+#     tests/system/root.sh FOLDER MODULES.tar.xz PYTHON     leaves FOLDER/root.img and the SSH key FOLDER/id
 #
-# Needs root, mmdebstrap and mke2fs. Where the packages come from is what apt on this machine says. It takes a
-# minute or two, once: FOLDER is kept.
+# Needs root, mmdebstrap, mke2fs and a PYTHON with pip: picamera2 is in no Debian, and libcamera shows pictures from
+# 0.7.1 on, which trixie-backports has. Where the packages come from is what apt and pip on this machine say. It
+# takes a few minutes, once: FOLDER is kept.
 set -euo pipefail
-folder=$1 modules=$2
+folder=$1 modules=$2 python=$3
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$folder"
 cd "$folder"
-[ -f root.tar ] || {
-    mmdebstrap --quiet --format=tar --variant=minbase trixie root.tar.new --include="$(tr -s ' \n' ',' <<EOF
+packages=$(tr -s ' \n' ',' <<EOF
 systemd systemd-sysv dbus udev openssh-server iproute2 kmod procps acl gpiod python3 python3-systemd libpam-systemd
+swtpm libtss2-esys-3.0.2-0t64 libtss2-rc0t64 python3-libcamera/trixie-backports
 EOF
-)"
-    mv root.tar.new root.tar
+)
+tar=root-$(sha256sum <<< "$packages" | head -c 16).tar
+[ -f "$tar" ] || {
+    rm -f root*.tar
+    mmdebstrap --quiet --format=tar --variant=minbase --include="$packages" trixie "$tar.new" --setup-hook='
+        echo deb http://deb.debian.org/debian trixie-backports main > "$1/etc/apt/sources.list.d/backports.list"'
+    mv "$tar.new" "$tar"
+}
+picamera2=picamera2-0.3.38
+[ -d $picamera2 ] || {
+    rm -rf picamera2-*
+    "$python" -m pip install --quiet --no-deps --no-compile --target $picamera2.new \
+        picamera2==${picamera2#*-} videodev2==0.0.4
+    mv $picamera2.new $picamera2
 }
 [ -f id ] || ssh-keygen -q -t ed25519 -N '' -f id
 rm -rf root && mkdir root
 trap 'rm -rf root' EXIT
-tar -xf root.tar -C root --exclude='./dev/*'
+tar -xf "$tar" -C root --exclude='./dev/*'
+mkdir -p root/usr/lib/python3/dist-packages
+cp -r $picamera2/* root/usr/lib/python3/dist-packages/
 tar -xJf "$modules" -C root
 install -D -m 600 id.pub root/root/.ssh/authorized_keys
 chmod 700 root/root/.ssh

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from machine import Guest
@@ -19,6 +20,7 @@ HOLD_S = 3.0
 """latch.hold_s of guest/janus.toml."""
 RESTARTS = int(os.environ.get("RIG_RESTARTS", "100"))
 EDGES = 20
+SETTINGS = "/etc/janus/janus.toml"
 ASKED_S = {"SIGKILL": 1.0, "SIGSEGV": 1.0, "OOM": 1.0, "SIGSTOP": HOLD_S + 0.1}
 """Within what time after it the relay is to be locked: a hang ends with the pulse at the latest."""
 BUSY_S = float(os.environ.get("RIG_BUSY_S", "1"))
@@ -47,6 +49,47 @@ def _are_there(guest: Guest, *names: str) -> None:
 
 def _short(unit: str) -> str:
     return unit.removeprefix("janus-")
+
+
+@contextmanager
+def _set(guest: Guest, edit: str) -> Iterator[None]:
+    """janus.toml as that command leaves it; afterwards janusd starts anew with what it was."""
+    guest.run(f"cp {SETTINGS} /root/ && {edit}")
+    try:
+        yield
+    finally:
+        guest.act("show", "")
+        guest.run(
+            f"cp /root/janus.toml {SETTINGS}; systemctl stop janusd janus-alarm@janusd;"
+            " systemctl daemon-reload; systemctl reset-failed janusd; systemctl start --no-block janusd",
+            timeout_s=200,
+        )
+    guest.act("ready", "janusd", "120")
+
+
+@contextmanager
+def _set_up_anew(guest: Guest, source: str = "credential") -> Iterator[float]:
+    """A device that `janusctl setup` has set up, from a file of answers, in that many seconds.
+
+    What was there before comes back afterwards.
+    """
+    guest.run(AWAY)
+    try:
+        guest.run(CAMERA_ONLY)
+        guest.run(f"sed 's/source = .*/source = \"{source}\"/' /rig/door.toml > /run/rig/door.toml")
+        guest.act("show", "ada")
+        start_s = time.monotonic()
+        said = guest.ask("cd /rig && janusctl setup --answers /run/rig/door.toml 2>&1", timeout_s=600)
+        took_s = time.monotonic() - start_s
+        guest.act("show", "")
+        guest.act("say", "setup has ended")
+        assert "The door opened for a face" in said, said
+        guest.act("wait", str(RELAY), "0", "30")
+        yield took_s
+    finally:
+        guest.act("show", "")
+        guest.run(BACK)
+    guest.act("ready", "janusd", "120")
 
 
 def _last_pulse(timeline: list[Moment]) -> float:
@@ -182,19 +225,11 @@ def sandbox(guest: Guest) -> Figures:
 
 def alarm(guest: Guest) -> Figures:
     """A daemon that cannot run raises an alarm in the journal, and the exit button goes on."""
-    guest.run("cp /etc/janus/janus.toml /root/ && echo nonsense >> /etc/janus/janus.toml")
-    try:
+    with _set(guest, f"echo nonsense >> {SETTINGS}"):
         guest.run("systemctl restart janusd", check=False)
-        guest.run(
-            "for i in $(seq 100); do journalctl -t janus-alarm -p alert | grep -q 'janusd has failed'"
-            " && exit 0; sleep .2; done; exit 1"
-        )
+        guest.run(ALARMED)
         guest.act("say", "janus-alarm: janusd has failed")
         guest.act("press", str(EXIT))
-    finally:
-        guest.run("cp /root/janus.toml /etc/janus/ && systemctl stop janus-alarm@janusd")
-        guest.run("systemctl reset-failed janusd; systemctl start --no-block janusd")
-    guest.act("ready", "janusd", "120")
     return {}
 
 
@@ -226,17 +261,12 @@ def camera_unplugged(guest: Guest) -> Figures:
 def trigger_edges(guest: Guest) -> Figures:
     """A PIR's edges wake recognition, which sleeps otherwise: edge to verdict, edge to relay."""
     idle = '[idle]\ntrigger = "gpio"\nwindow_s = 2\n'
-    guest.run(f"cp /etc/janus/janus.toml /root/ && printf '{idle}' >> /etc/janus/janus.toml")
-    try:
+    with _set(guest, f"printf '{idle}' >> {SETTINGS}"):
         guest.run("systemctl restart janusd", timeout_s=200)
         guest.act("ready", "janusd", "120")
         guest.act("show", "ada")
         guest.act("stays", str(RELAY), "0", "8")  # she stands there, and nothing woke it
         said = json.loads(guest.ask(f"python3 /rig/act.py edges {PIR} {EDGES}", timeout_s=900))
-    finally:
-        guest.act("show", "")
-        guest.run("cp /root/janus.toml /etc/janus/ && systemctl restart janusd", timeout_s=200)
-    guest.act("ready", "janusd", "120")
     figures: Figures = {}
     for what in ("verdict", "relay"):
         times_ms = sorted(1000 * seconds for seconds in said[what])
@@ -330,30 +360,99 @@ rm -rf {SET_UP} /etc/credstore.encrypted/janus-key
 cp -a /root/kept/. / && systemctl enable janusd janus-latchd.service janus-latchd.socket
 systemctl start janus-latchd.socket janus-latchd; systemctl start --no-block janusd
 """
+VIRTUAL = f"""\
+ln -sf system '/dev/dma_heap/linux,cma'
+mkdir -p /run/systemd/system/janusd.service.d
+cat > /run/systemd/system/janusd.service.d/virtual.conf <<EOF
+[Service]
+ExecStart=
+ExecStart=/usr/bin/python3 -I /rig/virtual_camera.py --config {SETTINGS}
+EOF
+systemctl daemon-reload
+"""
+ALARMED = """\
+for i in $(seq 300); do
+    journalctl -b -t janus-alarm -p alert | grep -q 'janusd has failed' && exit 0
+    sleep .2
+done
+exit 1
+"""
 CAMERA_ONLY = "mkdir -p /etc/janus && sed '/^\\[latch\\]/,$d' /rig/janus.toml > /etc/janus/janus.toml"
 """The camera is v4l2loopback's, which janusd takes only where a file says so, and setup never chooses."""
 
 
 def setup(guest: Guest) -> Figures:
     """From an installed package to the first unlock, by a file of answers, over SSH."""
-    guest.run(AWAY)
-    try:
-        guest.run(CAMERA_ONLY)
-        guest.act("show", "ada")
-        start_s = time.monotonic()
-        said = guest.ask("cd /rig && janusctl setup --answers /rig/door.toml 2>&1", timeout_s=600)
-        took_s = time.monotonic() - start_s
-        guest.act("show", "")
-        guest.act("say", "setup has ended")
-        assert "The door opened for a face" in said, said
-        guest.act("wait", str(RELAY), "0", "30")
+    with _set_up_anew(guest) as took_s:
         guest.act("press", str(EXIT))
         assert guest.ask("systemctl is-enabled janusd") == "enabled"
-    finally:
-        guest.act("show", "")
-        guest.run(BACK)
-    guest.act("ready", "janusd", "120")
     return {"janusctl setup --answers to the first unlock, s": round(took_s, 1)}
+
+
+def tpm(guest: Guest) -> Figures:
+    """The vault's key sealed by a TPM: Ada opens after a reboot; with another TPM nobody, which is said."""
+    guest.run("sh /rig/tpm.sh own")
+    try:
+        with _set_up_anew(guest, "tpm"):
+            boot_s = guest.reboot()
+            guest.act("ready", "janusd", "300")
+            guest.act("say", "started anew with the same TPM")
+            _opens_for_ada(guest)
+            said = guest.ask("janusctl --json doctor", check=False)
+            assert "counted by TPM counter" in said, said
+            guest.run("systemctl stop janusd; sh /rig/tpm.sh other; systemctl start --no-block janusd")
+            guest.act("say", "another TPM is in its place")
+            guest.act("show", "ada")
+            guest.run(ALARMED)
+            guest.act("say", "janus-alarm: janusd has failed")
+            guest.act("press", str(EXIT))
+            guest.act("wait", str(RELAY), "0", "30")
+            guest.act("stays", str(RELAY), "0", "5")
+            said = guest.ask("journalctl -b -o cat --no-pager -u janusd | tail -n 40")
+            assert "credential" in said.lower(), said
+            told = next(line for line in said.splitlines() if "credential" in line.lower())
+            guest.act("say", told)
+            doctor = guest.run("janusctl doctor", check=False)
+            assert doctor.returncode, doctor.stdout
+            said = " ".join((doctor.stdout + doctor.stderr).decode().split())
+            guest.act("say", f"janusctl doctor: {said[:300]}")
+            guest.act("show", "")
+            guest.run("systemctl stop janus-alarm@janusd janusd; sh /rig/tpm.sh own")
+            guest.run("systemctl reset-failed janusd; systemctl start --no-block janusd")
+            guest.act("ready", "janusd", "120")
+            guest.act("say", "its own TPM is back")
+            _opens_for_ada(guest)
+    finally:
+        guest.run("rm -f /rig/tpm; sync")
+    return {"key sealed by a TPM: boot to SSH, s": round(boot_s, 1), "unlocks with another TPM": 0}
+
+
+def picamera2(guest: Guest) -> Figures:
+    """janusd on the real picamera2, libcamera's virtual camera for a sensor: Ada opens, no stranger does."""
+    with _set(guest, f"cp /rig/picamera2.toml {SETTINGS}"):
+        guest.run(VIRTUAL)
+        try:
+            _shows_film(guest, "ada")
+            guest.act("wait", str(RELAY), "1", "20")
+            said = guest.ask("janusctl --json doctor", check=False)
+            assert "rig-film @ Virtual0" in said, said
+            guest.act("wait", str(RELAY), "0", "60")
+            _shows_film(guest, "stranger")
+            guest.act("stays", str(RELAY), "0", "15")
+            said = guest.ask("janusctl --json log --limit 20", check=False)
+            assert "unknown" in said.lower(), f"the stranger was not even looked at: {said}"
+            guest.run("systemctl stop janusd")  # two do not fit into the memory
+            figures = json.loads(guest.ask("python3 -I /rig/virtual_camera.py --look", timeout_s=200))
+        finally:
+            guest.run("rm -rf /run/systemd/system/janusd.service.d /run/rig/film")
+    return dict(figures)
+
+
+def _shows_film(guest: Guest, name: str) -> None:
+    guest.run(f"systemctl stop janusd; PYTHONPATH=/opt/janus/lib python3 /rig/film.py {name}")
+    guest.act("show", name)
+    guest.run("systemctl reset-failed janusd; systemctl start --no-block janusd")
+    guest.act("ready", "janusd", "120")
 
 
 def session(guest: Guest) -> Figures:
@@ -387,9 +486,9 @@ PARTS: dict[str, dict[str, Callable[[Guest], Figures]]] = {
         for unit in ("janusd", "janus-latchd")
         for signal in ("SIGKILL", "SIGSTOP", "SIGSEGV", "OOM")
     },
-    "camera": {"camera-unplugged": camera_unplugged},
+    "camera": {"camera-unplugged": camera_unplugged, "picamera2": picamera2},
     "sandbox": {"sandbox": sandbox, "alarm": alarm},
-    "setup": {"setup": setup},
+    "setup": {"setup": setup, "tpm": tpm},
     "clock": {"clock-1970": clock_1970},
     "restarts": {"restarts-latchd": restarts_of_latchd, "restarts-janusd": restarts_of_janusd},
     "power": {"reboot": reboot, "power-cut": power_cut},

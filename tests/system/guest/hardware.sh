@@ -13,6 +13,7 @@ for line in 17 22 23 24 27; do mkdir -p $chip/line$line && echo GPIO$line > $chi
 echo 1 > /sys/kernel/config/gpio-sim/rig/live
 for pull in /sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio22/pull; do echo pull-up > "$pull"; done  # closed
 sh /rig/loopback.sh
+[ ! -e /rig/tpm ] || sh /rig/tpm.sh "$(cat /rig/tpm)"
 mkdir -p /run/rig
 if [ -x /opt/janus/bin/python ]; then
     systemctl start --no-block rig-camera.service rig-observer.service 2> /dev/null || true
