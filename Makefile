@@ -79,8 +79,11 @@ test-tflite-runtime: ## our models under the older tflite-runtime, beside ai-edg
 	@bash tests/setup.sh python3.11 .venv-tflite-runtime tflite-runtime
 	.venv-tflite-runtime/bin/pytest -rP tests/hw/test_runtimes.py tests/hw/test_litert.py
 
-setup-export: ## make .venv-export: torch and friends, to train and compile networks (large)
+setup-export: .venv-export/.ready ## make .venv-export: torch and friends, to train and compile networks (3 GB)
+
+.venv-export/.ready: pyproject.toml tests/constraints-export.txt tests/setup.sh
 	@bash tests/setup.sh "$(PYTHON)" .venv-export export
+	@touch $@
 
 test-export: setup-export ## the whole model pipeline on tiny networks, with torch
 	@# anyio's plugin, there for others, warns about pytest

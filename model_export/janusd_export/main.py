@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -25,6 +26,7 @@ from janusd_export.verbs import (
     mix,
     pairs,
     passive,
+    patch_eval,
     release,
     report,
     screen,
@@ -49,6 +51,7 @@ _VERBS: tuple[ModuleType, ...] = (
     evaluate,
     identify,
     attack_eval,
+    patch_eval,
     report,
     keygen,
     release,
@@ -73,9 +76,9 @@ the road of a model, each step kept on disk and resumed where it stopped:
   janus-export report    RUN OUT --out OUT/report.html
   janus-export release   OUT --key KEYFILE --out MODEL.janus
 
-teach, hints, mix, train, compare and compile need the `export` extra (torch and friends: make setup-export);
-the others run where the daemon runs. Everything measured goes through the daemon's own pipeline and the int8
-file.
+teach, hints, mix, train, compare, compile and patch-eval need the `export` extra (torch and friends: make
+setup-export); the others run where the daemon runs. Everything measured goes through the daemon's own
+pipeline and the int8 file.
 """
 
 
@@ -90,6 +93,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as error:
         print(f"janus-export: {error.name} is not installed: run make setup-export", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stdout = None  # type: ignore[assignment]  # or its flush at exit complains again
+        return 1
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            remedy = "make room and run it again; what was finished is kept"
+        else:
+            remedy = "look at the path and who may read or write there"
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"janus-export: {where}{error.strerror or error}: {remedy}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("janus-export: interrupted; run it again to go on", file=sys.stderr)

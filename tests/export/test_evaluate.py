@@ -4,8 +4,10 @@ How good the encoder is these tests do not say: the demo's people are easier tha
 """
 
 import csv
+import errno
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from janusd_export.evaluation.evaluate import Wanted
 from janusd_export.faces import device
 from janusd_export.faces.photos import open_photos
 from janusd_export.main import main
+from janusd_export.verbs import keygen
 
 FACES = Path(demo.__file__).parent / "faces"
 
@@ -182,3 +185,31 @@ def test_the_same_bytes_have_the_same_key_and_a_missing_file_is_named(tmp_path):
 def test_a_unit_vector_of_nothing_is_nothing():
     assert (peers.unit(np.zeros((1, 3), np.float32)) == 0).all()
     assert peers.unit(np.array([[3.0, 4.0]], np.float32)) == pytest.approx([0.6, 0.8])
+
+
+def test_a_peer_whose_wheels_are_not_there_says_which_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(ExportError, match="--peer dlib: dlib is not installed here; pip install dlib-bin"):
+        peers.Dlib().open()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "No space left on device: make room and run it again",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/vault/x"),
+            "/vault/x: Permission denied: look at",
+        ),
+    ],
+)
+def test_what_the_disk_refuses_is_one_sentence(error, said, tmp_path, monkeypatch, capsys):
+    def refuse(options):
+        raise error
+
+    monkeypatch.setattr(keygen, "run", refuse)
+    assert main(["keygen", str(tmp_path / "key")]) == 1
+    assert capsys.readouterr().err.startswith(f"janus-export: {said}")

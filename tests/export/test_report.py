@@ -18,7 +18,7 @@ from janusd_export.errors import ExportError
 from janusd_export.evaluation import comparison, curves, findings
 from janusd_export.evaluation.curves import Ranked
 from janusd_export.metrics import rate
-from janusd_export.reporting import material, objectives, plots, report
+from janusd_export.reporting import figures, markup, material, objectives, plots, report
 from janusd_export.training import runs
 
 TITLES = (
@@ -294,7 +294,7 @@ def test_a_rate_that_too_few_strangers_show_is_a_dash_and_the_next_is_drawn(comp
     comparison.write(compared_dir, msgspec.structs.replace(found, outcomes=few))
     drawn = compared_section(compared_dir)
     assert "<td>\N{EN DASH}</td>" in drawn
-    assert 'aria-label="objectives by TAR at FAR 0.01"' in drawn
+    assert 'aria-label="objectives by TAR at FAR 1e-2"' in drawn
 
 
 def test_a_comparisons_picture_is_a_file_of_its_own(compared_dir):
@@ -328,6 +328,73 @@ def test_two_evaluations_are_drawn_into_one_trade_off(tmp_path, found):
     drawn = text[text.index('id="tradeoff"') : text.index('id="promises"')]
     assert ">rival</text>" in drawn
     assert "the listed pairs" in drawn  # only one of them has all pairs
+
+
+def test_what_one_evaluation_lacks_another_of_the_same_encoder_lends(tmp_path, models_dir, run_dir, found):
+    small = msgspec.structs.replace(
+        found, collection="street: 4 photographs, 2 listed pairs", cross=None, notes=["no sunshine"]
+    )
+    whole = msgspec.structs.replace(found, sturdiness=None, networks=found.networks[:1], matchers=None)
+    for name, one in (("small", small), ("whole", whole)):
+        findings.write(tmp_path / f"{name}.json", one)
+    given = material.gather([models_dir, tmp_path / "small.json", tmp_path / "whole.json"])
+    assert given.evaluation.collection == found.collection  # the larger one is the page's
+    assert given.evaluation.sturdiness == found.sturdiness
+    assert given.evaluation.networks == found.networks
+    assert given.evaluation.notes == [*found.notes, "no sunshine"]
+    assert (given.borrowed("networks"), given.borrowed("map")) == (small.collection, "")
+    text = report.page(given)
+    assert text.count("Measured on street: 4 photographs, 2 listed pairs.") == 3
+    assert given.rivals == []  # one encoder, one line
+
+
+def test_a_run_is_looked_at_after_5_epochs_after_30_and_at_its_end(tmp_path):
+    folder = tmp_path / "long"
+    folder.mkdir()
+    lines = [{"event": "start", "step": 0, "train_faces": 900, "start_from": "old/checkpoint.pt 12ab"}]
+    for step in range(100, 4100, 100):  # 100 steps an epoch
+        terms = {"embedding": 1.0, "hints": 2.0} if step < 2000 else {"embedding": 0.9}
+        part = {"step": step, "epoch": step / 100, "seconds": 60 * step / 100, "loss": 100 / step}
+        lines.append({"event": "step", "rate": 0.001, "terms": terms, **part})
+        lines.append({"event": "validate", "step": step, "tar@0.01": step / 5000})
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = report.page(material.gather([folder]))
+    training = text[text.index('id="training"') : text.index('id="objectives"')]
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", training)][1:]
+    assert [row[1] for row in rows] == ["5.0", "30.0", "40.0<small>the end</small>"]
+    assert [row[2] for row in rows] == ["5 min", "30 min", "40 min"]
+    assert [row[4] for row in rows] == ["0.200", "0.033", "0.025"]
+    assert [row[5] for row in rows] == ["10.00 %", "60.00 %", "80.00 %"]
+    assert rows[0][0] == "long<small>began with old/checkpoint.pt 12ab</small>"
+    assert 'aria-label="terms of the loss of long"' in training
+    assert training.count(">hints</text>") == training.count(">embedding</text>") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(1e-4, "1e-4"), (0.1, "1e-1"), (1.37e-3, "1.37e-3"), (1.6e-5, "1.6e-5"), (0.0, "0")]
+)
+def test_rare_rates_are_written_as_powers(value, said):
+    assert markup.rare(value) == said
+
+
+def test_a_score_of_nothing_has_no_sign_and_a_rate_of_none_says_how_rare_it_may_be():
+    assert (markup.score(-0.0002), markup.score(-0.02)) == ("0.000", "-0.020")
+    assert markup.rate(rate(0, 1000), inline=True) == "0.000 % [0.000, 0.368] (0 of 1,000)"
+    assert markup.rate(rate(0, 10**6), inline=True).startswith("0 [0, 3.7e-6] ")
+
+
+def test_long_words_beside_an_axis_get_the_room_they_need():
+    figure = plots.Figure("rates", plots.linear(0, 1, "x"), plots.linear(0, 0.00125, "learning rate"))
+    assert "0.00025" in [text for _, text in figure.y.ticks]
+    assert figure.left - 6 - 7 * 6.4 > 12 + 10  # to the right of the axis's name, which stands at 12
+
+
+def test_things_that_cannot_be_ordered_are_rows_and_every_one_is_named(found):
+    labels = ["nothing", "dark glasses", "cap", "scarf", "one side"]
+    points = [findings.RobustPoint(n, x, rate(3, 40), rate(0, 9), rate(1, 40)) for n, x in enumerate(labels)]
+    drawn = figures.robustness(findings.Robustness("occlusion", "cover", "it is covered", points), 0.3)
+    assert all(f">{label}</text>" in drawn for label in labels)
+    assert "polyline" not in drawn
 
 
 def test_faces_are_shown_only_under_a_stated_licence(tmp_path, found):

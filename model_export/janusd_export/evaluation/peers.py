@@ -6,7 +6,8 @@
     dlib      face_recognition's ResNet, from the wheels dlib-bin and face_recognition_models
 
 Each sees the face as its makers align it, with the landmarks of the door's detector (dlib: with its own
-landmarks inside that face), and is compared by the cosine of unit embeddings. Files and wheels are the
+landmarks inside that face), and is compared by the cosine of unit embeddings (dlib's makers take the
+Euclidean distance instead). Files and wheels are the
 user's: nothing is downloaded here, and nothing of it is released.
 """
 
@@ -190,18 +191,20 @@ class Dlib:
         """One network only."""
         return "dlib-resnet-v1"
 
+    @property
+    def path(self) -> Path:
+        """Its network."""
+        return self._folder() / "dlib_face_recognition_resnet_model_v1.dat"
+
     def open(self) -> Encode:
-        """Load it from the installed wheels."""
-        import importlib.util
+        """Load it from the installed wheels. Raises ExportError where they are not."""
+        try:
+            import dlib
+        except ModuleNotFoundError as error:
+            raise _no_wheels("dlib") from error
 
-        import dlib
-
-        found = importlib.util.find_spec("face_recognition_models")  # its own code needs pkg_resources
-        if found is None or not found.submodule_search_locations:
-            raise ModuleNotFoundError("face_recognition_models", name="face_recognition_models")
-        folder = Path(next(iter(found.submodule_search_locations))) / "models"
-        landmarks = dlib.shape_predictor(str(folder / "shape_predictor_5_face_landmarks.dat"))
-        network = dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat"))
+        landmarks = dlib.shape_predictor(str(self._folder() / "shape_predictor_5_face_landmarks.dat"))
+        network = dlib.face_recognition_model_v1(str(self.path))
 
         def encode(image: Image, points: Points) -> NDArray[np.float32]:
             eye = float(np.hypot(*(points[1] - points[0])))
@@ -211,6 +214,21 @@ class Dlib:
             return unit(np.array(network.compute_face_descriptor(image, landmarks(image, box))))
 
         return encode
+
+    @staticmethod
+    def _folder() -> Path:
+        import importlib.util
+
+        found = importlib.util.find_spec("face_recognition_models")  # its own code needs pkg_resources
+        if found is None or not found.submodule_search_locations:
+            raise _no_wheels("face_recognition_models")
+        return Path(next(iter(found.submodule_search_locations))) / "models"
+
+
+def _no_wheels(name: str) -> ExportError:
+    return ExportError(
+        f"--peer dlib: {name} is not installed here; pip install dlib-bin face_recognition_models"
+    )
 
 
 def teachers(folder: Path) -> list[Teacher]:

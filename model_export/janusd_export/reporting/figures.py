@@ -22,6 +22,7 @@ from janusd_export.evaluation.findings import (
     TailCheck,
 )
 from janusd_export.metrics import Rate
+from janusd_export.reporting.markup import rare
 from janusd_export.reporting.plots import Axis, Bar, Figure, bars, linear, rates, scatter
 from janusd_export.training.runs import Run
 
@@ -58,6 +59,36 @@ def training(runs: Sequence[Run], key: str, name: str, *, validated: bool, perce
         if validated:
             figure.dots(series, kind(number), 2.2)
     return figure.svg()
+
+
+def terms(run: Run) -> str:
+    """What each term added to a run's loss, over its epochs; "" where that was not logged."""
+    names = list(dict.fromkeys(name for step in run.steps for name in step.get("terms", {})))
+    if not names:
+        return ""
+    epoch = run.epochs_a_step or 1.0
+    lines = [
+        _smooth([(s["step"] * epoch, float(s["terms"][name])) for s in run.steps if name in s["terms"]])
+        for name in names
+    ]
+    figure = Figure(
+        f"terms of the loss of {run.name}",
+        linear(0.0, max(x for line in lines for x, _ in line), "epochs" if run.epochs_a_step else "steps"),
+        linear(0.0, 1.05 * max(y for line in lines for _, y in line), "share of the loss"),
+        right=_LABEL_ROOM,
+    )
+    for number, (name, line) in enumerate(zip(names, lines, strict=True)):
+        figure.line(line, kind(number), name)
+    return figure.svg()
+
+
+_TERMS_MEAN = 5  # a term is logged of one batch: so many entries make a line that can be read
+
+
+def _smooth(series: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Each value with the few before it."""
+    windows = (series[max(0, n - _TERMS_MEAN + 1) : n + 1] for n in range(len(series)))
+    return [(window[-1][0], sum(y for _, y in window) / len(window)) for window in windows]
 
 
 def histogram(found: Histogram, threshold: float | None, title: str, *, logarithmic: bool = False) -> str:
@@ -187,7 +218,7 @@ def thresholds(calibration: Calibration, found: Evaluation | None) -> str:
         figure.word(x, y, f"found on {found.collection.split(':')[0]}", "genuine", right=8.0, down=-6.0)
     for row, colour in rows:
         figure.whisker(row.fmr, row.low, row.high, colour)
-        figure.dots([(row.fmr, row.threshold)], colour, 4.0, [f"FMR {row.fmr:g}: {row.threshold:.4f}"])
+        figure.dots([(row.fmr, row.threshold)], colour, 4.0, [f"FMR {rare(row.fmr)}: {row.threshold:.4f}"])
     figure.word(rows[0][0].fmr, rows[0][0].threshold, "measured", "s1", "end", right=-9.0, down=4.0)
     if calibration.extrapolated:
         last = calibration.extrapolated[-1]
@@ -270,7 +301,21 @@ def matchers(found: Matchers) -> str:
 
 
 def robustness(found: Robustness, highest: float) -> str:
-    """Refusals as one thing gets worse; the share whose face was not even found below."""
+    """Refusals as one thing gets worse; the share whose face was not even found below.
+
+    Things that cannot be ordered are rows.
+    """
+    if found.kind == "occlusion":
+        return bars(
+            f"SIMULATED {found.kind}",
+            [
+                _bar(point.label, point.fnmr, "s2", f"no face found in {point.missed.hits}")
+                for point in found.points
+            ],
+            linear(0.0, highest, "refused (FNMR)", percent=True),
+            left=92.0,
+            width=360.0,
+        )
     at = list(range(len(found.points)))
     ticks = tuple((float(i), point.label) for i, point in zip(at, found.points, strict=True))
     figure = Figure(
@@ -345,7 +390,7 @@ def networks(found: Sequence[Network]) -> str:
         return ""
     lowest = min(row.low or 0.0 for row in rows)
     point = hardest(found[0], found)
-    named = f"TAR at FAR {point[0]:g}" if point else "TAR"
+    named = f"TAR at FAR {rare(point[0])}" if point else "TAR"
     return bars(
         "encoders compared",
         rows,
@@ -371,10 +416,14 @@ def objectives(found: Sequence[Outcome], fmr: float) -> str:
     lowest, highest = min(row.low or 0.0 for row in rows), max(row.high or 1.0 for row in rows)
     room = 0.05 * (highest - lowest)
     return bars(
-        f"objectives by TAR at FAR {fmr:g}",
+        f"objectives by TAR at FAR {rare(fmr)}",
         rows,
         linear(
-            max(0.0, lowest - room), min(1.0, highest + room), f"TAR at FAR {fmr:g}", percent=True, count=4
+            max(0.0, lowest - room),
+            min(1.0, highest + room),
+            f"TAR at FAR {rare(fmr)}",
+            percent=True,
+            count=4,
         ),
         left=110.0,
     )

@@ -60,7 +60,7 @@ def points(found: Sequence[OperatingPoint]) -> str:
     rows = []
     for point in found:
         if point.matched is None or point.threshold is None:
-            rows.append((f"{point.fmr:g}", NOTHING, NOTHING, f"<small>{escape(point.note)}</small>"))
+            rows.append((rare(point.fmr), NOTHING, NOTHING, f"<small>{escape(point.note)}</small>"))
             continue
         people = (
             f"[{100 * point.by_people[0]:.2f}, {100 * point.by_people[1]:.2f}] %"
@@ -68,7 +68,7 @@ def points(found: Sequence[OperatingPoint]) -> str:
             else NOTHING
         )
         note = f"<small>{escape(point.note)}</small>" if point.note else ""
-        rows.append((f"{point.fmr:g}", f"{point.threshold:.4f}", rate(point.matched) + note, people))
+        rows.append((rare(point.fmr), f"{point.threshold:.4f}", rate(point.matched) + note, people))
     return table(("FAR", "threshold", "TAR", "interval over people"), rows, is_html=True)
 
 
@@ -82,16 +82,45 @@ def rate(share: Rate, *, inline: bool = False, narrow: bool = False) -> str:
     """A share, its interval and its counts."""
     if not share.trials:
         return NOTHING
-    if share.value < 1e-4 and share.high < 1e-2:
-        value, interval = f"{share.value:.1e}" if share.hits else "0", f"[{share.low:.1e}, {share.high:.1e}]"
+    if share.value < 1e-4 and share.high < 1e-4:
+        value, interval = tiny(share.value), f"[{tiny(share.low)}, {tiny(share.high)}]"
     elif share.value < 1e-2 and share.high < 2e-2:
         value, interval = f"{100 * share.value:.3f} %", f"[{100 * share.low:.3f}, {100 * share.high:.3f}]"
     else:
         value, interval = percent(share.value), f"[{100 * share.low:.2f}, {100 * share.high:.2f}]"
     counts = f"{share.hits:,} of {share.trials:,}"
     if narrow:
-        return f"{value}<small>{interval}</small><small>{counts}</small>"
+        return f'{value}<small class="n">{interval}</small><small class="n">{counts}</small>'
     return f"{value} {interval} ({counts})" if inline else f"{value}<i>{interval}</i><small>{counts}</small>"
+
+
+def tiny(value: float) -> str:
+    """Two digits and a power: 1.6e-5."""
+    return rare(float(f"{value:.1e}"))
+
+
+def rare(value: float) -> str:
+    """A chosen rate as a power of ten where it is one: 1e-4, 1.37e-3."""
+    if not value:
+        return "0"
+    digits, power = f"{value:.2e}".split("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+
+
+def score(value: float) -> str:
+    """Three digits, and no zero below zero."""
+    return f"{round(value, 3) + 0.0:.3f}"
+
+
+def listing(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and what they are; rows that say nothing are left out."""
+    pairs = "".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in rows if b)
+    return f"<dl>{pairs}</dl>"
+
+
+def measured_on(collection: str) -> str:
+    """A line that says that a section is of another collection than the page; nothing for an empty name."""
+    return f'<p class="on">Measured on {escape(collection)}.</p>' if collection else ""
 
 
 def percent(value: float) -> str:

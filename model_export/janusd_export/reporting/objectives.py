@@ -9,7 +9,7 @@ from janusd_export.errors import ExportError
 from janusd_export.evaluation.comparison import RATES, Comparison, Outcome
 from janusd_export.evaluation.findings import OperatingPoint
 from janusd_export.reporting import figures
-from janusd_export.reporting.markup import NOTHING, Section, gallery, how, missing, table
+from janusd_export.reporting.markup import NOTHING, Section, gallery, how, missing, rare, table
 from janusd_export.reporting.material import Contest, Inputs, contest
 from janusd_export.reporting.plots import standalone
 
@@ -71,7 +71,7 @@ def _drawn(shown: Contest) -> str:
     left = [name for name in found.wanted if name not in {row.name for row in found.outcomes}]
     head = (
         "objective",
-        *(f"TAR at FAR {fmr:g}" for fmr in RATES),
+        *(f"TAR at FAR {rare(fmr)}" for fmr in RATES),
         "EER",
         "learnt from",
         "faces seen",
@@ -118,4 +118,6 @@ def _curves(shown: Contest) -> str:
     fmr = _rarest(shown.found)
     if fmr is None:
         return ""
-    return figures.training(shown.runs, f"tar@{fmr:g}", f"TAR at FAR {fmr:g}", validated=True, percent=True)
+    return figures.training(
+        shown.runs, f"tar@{fmr:g}", f"TAR at FAR {rare(fmr)}", validated=True, percent=True
+    )

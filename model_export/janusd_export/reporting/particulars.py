@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from html import escape
+from typing import Any
 
 import cv2
 
@@ -15,13 +16,18 @@ from janusd_export.reporting.markup import (
     Section,
     gallery,
     how,
+    listing,
+    measured_on,
     missing,
+    percent,
     rate,
+    score,
     share_at,
     table,
     words,
 )
 from janusd_export.reporting.material import Faces, Inputs
+from janusd_export.training.runs import Run
 
 _FACE_PX = 120
 
@@ -30,7 +36,7 @@ def draw_compared(inputs: Inputs) -> Section:
     """Other encoders on the same photographs."""
     found = inputs.evaluation
     networks = found.networks if found else []
-    if len(networks) < 2:
+    if found is None or len(networks) < 2:
         return Section(
             "compared",
             "Beside other encoders",
@@ -40,7 +46,7 @@ def draw_compared(inputs: Inputs) -> Section:
             ),
         )
     rows = []
-    for network in networks:
+    for number, network in enumerate(networks):
         points = [
             share_at(network.points, 1e-3),
             share_at(network.cross, 1e-4),
@@ -48,13 +54,13 @@ def draw_compared(inputs: Inputs) -> Section:
         ]
         rows.append(
             (
-                escape(network.name)
+                escape(network.name if number else f"{found.encoder.name}, {network.name}")
                 + (f"<small>cosine to int8 {network.cosine:.4f}</small>" if network.cosine else ""),
                 rate(network.accuracy, narrow=True),
                 f"{100 * network.equal_error_rate:.2f} %",
                 *points,
                 f"{network.bytes / 1e6:.2f} MB" if network.bytes else NOTHING,
-                f"{network.embedding_ms:.1f} ms" if network.embedding_ms else NOTHING,
+                _spent(network.embedding_ms, networks[0].embedding_ms),
             )
         )
     head = (
@@ -68,6 +74,7 @@ def draw_compared(inputs: Inputs) -> Section:
         "an embedding",
     )
     drawn = figures.networks(networks)
+    on = measured_on(inputs.borrowed("networks"))
     return Section(
         "compared",
         "Beside other encoders",
@@ -76,9 +83,22 @@ def draw_compared(inputs: Inputs) -> Section:
             "Times are processor "
             "time of one core of one machine; trust their ratios."
         )
+        + on
         + (gallery((drawn, "At the rarest rate all were measured at", "Intervals: 95 %.")) if drawn else "")
         + table(head, rows, is_html=True),
     )
+
+
+def _spent(spent_ms: float | None, ours_ms: float | None) -> str:
+    """Time of an embedding, and how many of the page's encoder fit into it."""
+    if not spent_ms:
+        return NOTHING
+    times = (
+        f'<small class="n">{spent_ms / ours_ms:.1f} times ours</small>'
+        if ours_ms and spent_ms != ours_ms
+        else ""
+    )
+    return f"{spent_ms:.1f} ms{times}"
 
 
 def draw_matchers(inputs: Inputs) -> Section:
@@ -111,6 +131,7 @@ def draw_matchers(inputs: Inputs) -> Section:
             "of one half of the "
             "strangers in; the other half is counted."
         )
+        + measured_on(inputs.borrowed("matchers"))
         + gallery(
             (
                 figures.matchers(found),
@@ -169,6 +190,7 @@ def draw_subgroups(inputs: Inputs) -> Section:
             f"Intervals that do not overlap are a "
             "difference worth acting on; wide ones only say that there were few photographs."
         )
+        + measured_on(inputs.borrowed("subgroups"))
         + gallery(*drawn)
         + table(
             ("label", "people", "photographs", "friends refused", "strangers matched"), rows, is_html=True
@@ -201,6 +223,7 @@ def draw_map(inputs: Inputs) -> Section:
             f"space itself {rate(found.purity, inline=True)} of the photographs have one of the same "
             f"person as their nearest."
         )
+        + measured_on(inputs.borrowed("map"))
         + gallery((figures.people(found), found.method, "Names appear when a pointer rests on a dot.")),
     )
 
@@ -241,22 +264,29 @@ def _pair(pair: WorstPair, faces: Faces | None) -> str:
     colour = "genuine" if pair.is_same else "impostor"
     pictures = ""
     if faces:
-        pictures = " ".join(_picture(faces.photos[name]) for name in (pair.a, pair.b) if name in faces.photos)
-    score = "no face found" if pair.score <= -1.0 else f"{pair.score:.3f}"
+        shown = [faces.photos[name] for name in (pair.a, pair.b) if name in faces.photos]
+        pictures = " ".join(_picture(photo, faces) for photo in shown)
+    said = "no face found" if pair.score <= -1.0 else score(pair.score)
     return (
-        f'<li>{pictures}<div><b style="color:var(--{colour})">{score}</b><br>{escape(pair.a)}<br>'
+        f'<li>{pictures}<div><b style="color:var(--{colour})">{said}</b><br>{escape(pair.a)}<br>'
         f"{escape(pair.b)}</div></li>"
     )
 
 
-def _picture(photo: Photo) -> str:
+def _picture(photo: Photo, faces: Faces) -> str:
     image = decode(photo.read(), photo.name)
     height, width = image.shape[:2]
-    side = round(0.56 * min(height, width))  # the middle: where a face collection has its faces
-    top, left = (height - side) // 2, (width - side) // 2
-    small = cv2.resize(
-        image[top : top + side, left : left + side, ::-1], (_FACE_PX, _FACE_PX), interpolation=cv2.INTER_AREA
+    face = faces.find(image)
+    if face is None:  # the middle: where a face collection has its faces
+        x, y, side = width / 2, height / 2, 0.56 * min(height, width)
+    else:
+        x, y = face.box_px.x + face.box_px.width / 2, face.box_px.y + face.box_px.height / 2
+        side = min(1.3 * max(face.box_px.width, face.box_px.height), height, width)
+    left, top = (
+        max(0, min(round(at - side / 2), most - round(side))) for at, most in ((x, width), (y, height))
     )
+    cut = image[top : top + max(1, round(side)), left : left + max(1, round(side)), ::-1]
+    small = cv2.resize(cut, (_FACE_PX, _FACE_PX), interpolation=cv2.INTER_AREA)
     coded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
     text = base64.b64encode(coded.tobytes()).decode("ascii")
     return f'<img alt="{escape(photo.name, quote=True)}" src="data:image/jpeg;base64,{text}">'
@@ -278,8 +308,8 @@ def draw_training(inputs: Inputs) -> Section:
         (
             figures.training(chosen, "loss", "training loss", validated=False),
             "Loss",
-            "Running mean over augmented faces. Losses of different objectives are not comparable; the "
-            "figures beside are.",
+            "Running mean over augmented faces. Losses of different objectives are not comparable, nor those "
+            "before and after a change of weights; the figures beside are.",
         ),
         (
             figures.training(chosen, "tar@0.001", "TAR at FAR 1e-3", validated=True, percent=True),
@@ -296,25 +326,18 @@ def draw_training(inputs: Inputs) -> Section:
             "Learning rate",
             "As scheduled.",
         ),
-    ]
-    rows = []
-    for run in chosen:
-        last = run.validations[-1] if run.validations else {}
-        step = run.steps[-1] if run.steps else {}
-        rows.append(
+        *(
             (
-                run.name,
-                f"{step.get('epoch', 0):.1f}" if step else NOTHING,
-                f"{step.get('seconds', 0) / 60:.0f} min" if step else NOTHING,
-                f"{run.start.get('train_faces', 0):,}",
-                *(
-                    f"{100 * last[key]:.2f} %" if isinstance(last.get(key), float) else NOTHING
-                    for key in ("tar@0.01", "tar@0.001", "tar@0.0001")
-                ),
-                f"{run.starts - 1}",
+                figures.terms(run),
+                f"What {run.name} was asked",
+                "What each term adds to the loss, with its weight. A sudden step is the recipe: its [[late]] "
+                "weights begin there.",
             )
-        )
-    head = ("run", "epochs", "time", "faces", "TAR at 1e-2", "1e-3", "1e-4", "resumed")
+            for run in chosen[:1]
+        ),
+    ]
+    rows = [row for run in chosen for row in _milestones(run)]
+    head = ("run", "epochs", "time", "faces", "loss", "TAR at 1e-2", "1e-3", "1e-4", "resumed")
     return Section(
         "training",
         "Training",
@@ -323,8 +346,46 @@ def draw_training(inputs: Inputs) -> Section:
             "on those that were not."
         )
         + gallery(*[piece for piece in drawn if piece[0]])
-        + table(head, rows),
+        + table(head, rows, is_html=True),
     )
+
+
+_LOOKS = (5, 30)
+"""Epochs after which each run is looked at, besides its end."""
+
+
+def _milestones(run: Run) -> list[tuple[str, ...]]:
+    """Rows of the table: after 5 epochs, after 30, at the end, as far as the run came."""
+    epoch = run.epochs_a_step or 0.0
+    end = max((entry["step"] for entry in (*run.steps, *run.validations)), default=0)
+    looks = [n for n in _LOOKS if epoch and n <= 0.97 * end * epoch]
+    began = run.start.get("start_from")
+    name = escape(run.name) + (f"<small>began with {escape(str(began))}</small>" if began else "")
+    rows = []
+    for number, wanted in enumerate([*looks, None]):
+        at = end if wanted is None else wanted / epoch
+        step, seen = _nearest(run.steps, at), _nearest(run.validations, at)
+        rows.append(
+            (
+                name if not number else "",
+                (f"{at * epoch:.1f}" if epoch else NOTHING)
+                + ("<small>the end</small>" if wanted is None else ""),
+                f"{step['seconds'] / 60:.0f} min" if step.get("seconds") else NOTHING,
+                f"{run.start.get('train_faces', 0):,}" if not number else "",
+                f"{step['loss']:.3f}" if step.get("loss") else NOTHING,
+                *(
+                    percent(seen[key]) if isinstance(seen.get(key), float) else NOTHING
+                    for key in ("tar@0.01", "tar@0.001", "tar@0.0001")
+                ),
+                f"{run.starts - 1}" if not number else "",
+            )
+        )
+    return rows
+
+
+def _nearest(entries: list[dict[str, Any]], step: float) -> dict[str, Any]:
+    """What was logged nearest to a step."""
+    return min(entries, key=lambda entry: abs(entry["step"] - step), default={})
 
 
 def draw_layers(inputs: Inputs) -> Section:
@@ -380,6 +441,17 @@ def draw_cost(inputs: Inputs) -> Section:
                 f"{len(kinds)}: " + ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds)),
             )
         )
+    if model and model.edge_tpu:
+        mapped = sum(verdict.is_mapped for verdict in model.edge_tpu.verdicts)
+        everything = model.edge_tpu.is_mapped
+        rows.append(
+            (
+                "Edge TPU",
+                f"{'all' if everything else f'{mapped} of'} {len(model.edge_tpu.verdicts)} operators map "
+                f"(by Coral's tables; nobody ran its compiler), {model.edge_tpu.parameter_bytes:,} bytes of "
+                "parameters" + ("" if everything else f"; {model.edge_tpu.complaints[0]}"),
+            )
+        )
     if found:
         e = found.encoder
         rows.append(("one run", f"{e.encoder_ms:.2f} ms of one core (median of 100)"))
@@ -388,7 +460,7 @@ def draw_cost(inputs: Inputs) -> Section:
         return Section(
             "cost", "What it costs to run", missing("janus-export compile, then janus-export evaluate")
         )
-    return Section("cost", "What it costs to run", table(("", ""), rows))
+    return Section("cost", "What it costs to run", listing(rows))
 
 
 def draw_provenance(inputs: Inputs) -> Section:
@@ -403,7 +475,7 @@ def draw_provenance(inputs: Inputs) -> Section:
     elif inputs.evaluation:
         rows += [("digest", f"SHA-256 {inputs.evaluation.encoder.sha256}")]
         rows += [(str(key), words(value)) for key, value in inputs.evaluation.encoder.training.items()]
-    html = "<dl>" + "".join(f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in rows) + "</dl>"
+    html = listing(rows)
     if not rows:
         html = missing("janus-export compile, then give OUT to janus-export report")
     for note in inputs.evaluation.notes if inputs.evaluation else []:

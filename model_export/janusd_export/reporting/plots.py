@@ -16,6 +16,7 @@ from typing import Literal
 
 Points = Sequence[tuple[float, float]]
 _NORMAL = NormalDist()
+_POWERS = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
 _ROW = 14.0  # units between two labels that would collide
 
 
@@ -78,6 +79,11 @@ class Figure:
     left: float = 58.0
     _parts: list[str] = field(default_factory=list)
     _labels: list[tuple[float, float, str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make room for the longest of the words beside the upright axis, and for the axis's name."""
+        longest = max((len(text) for _, text in self.y.ticks), default=0)
+        self.left = max(self.left, 7.0 * longest + 26.0 if longest else 0.0)
 
     def px(self, x: float) -> float:
         """Units from the left."""
@@ -179,7 +185,7 @@ class Figure:
         for value, text in self.x.ticks:
             at = self.px(value)
             frame.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="12" y2="{bottom:.1f}"/>')
-            half = 3.4 * len(text) + 3.0
+            half = 3.4 * sum(0.6 if c in _POWERS else 1.0 for c in text) + 3.0
             if at - half >= free:  # else it would run into the one before
                 free = at + half
                 frame.append(
@@ -319,4 +325,4 @@ def _percent(value: float) -> str:
 
 def _power(value: float) -> str:
     exponent = round(math.log10(value))
-    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", _POWERS))

@@ -7,7 +7,18 @@ from html import escape
 from janusd.core.manifest import Calibration
 from janusd_export.evaluation.findings import Evaluation
 from janusd_export.reporting import figures
-from janusd_export.reporting.markup import NOTHING, Section, gallery, how, missing, points, rate, table
+from janusd_export.reporting.markup import (
+    NOTHING,
+    Section,
+    gallery,
+    how,
+    measured_on,
+    missing,
+    points,
+    rare,
+    rate,
+    table,
+)
 from janusd_export.reporting.material import Inputs
 
 
@@ -57,7 +68,7 @@ def draw_tradeoff(inputs: Inputs) -> Section:
             "Errors at every threshold",
             missing("janus-export evaluate --lfw LFW --models OUT --cross --out OUT/evaluation.json"),
         )
-    every = [found, *(e for e in inputs.evaluations if e is not found)]
+    every = [found, *inputs.rivals]
     use_cross = all(e.cross for e in every)
     of = "all pairs" if use_cross else "the listed pairs"
     curves = [(e.encoder.name, e.cross.curve if use_cross and e.cross else e.pairs.curve) for e in every]
@@ -126,7 +137,7 @@ def draw_promises(inputs: Inputs) -> Section:
             )
         )
         rest = table(
-            ("tail begins at the highest", "shape", "threshold for FMR 1e-06"),
+            ("tail begins at the highest", "shape", "threshold for FMR 1e-6"),
             [
                 (f"{c.exceed_rate:.2g} of scores", f"{c.shape:.3f}", f"{c.threshold:.4f}")
                 for c in model.tail.choices
@@ -162,7 +173,7 @@ def _thresholds(calibration: Calibration, found: Evaluation | None) -> str:
         here = seen.get(row.fmr)
         rows.append(
             (
-                f"{row.fmr:g}" + (" <small>extrapolated</small>" if row in calibration.extrapolated else ""),
+                rare(row.fmr) + (" <small>extrapolated</small>" if row in calibration.extrapolated else ""),
                 f"{row.threshold:.4f}<i>[{row.low:.4f}, {row.high:.4f}]</i>",
                 rate(here.found) if here else NOTHING,
             )
@@ -188,7 +199,7 @@ def draw_confusion(inputs: Inputs) -> Section:
         (
             figures.confusion(found),
             f"Threshold {found.threshold:.4f}",
-            f"The manifest's for FMR {found.fmr:g}{', extrapolated' if found.is_extrapolated else ''}; "
+            f"The manifest's for FMR {rare(found.fmr)}{', extrapolated' if found.is_extrapolated else ''}; "
             f"listed pairs. "
             "Underlined counts are errors.",
         )
@@ -266,7 +277,8 @@ def draw_identification(inputs: Inputs) -> Section:
             ),
             beside=ranks,
         )
-        + listed,
+        + listed
+        + measured_on(inputs.borrowed("doors")),
     )
 
 
@@ -306,8 +318,9 @@ def draw_robustness(inputs: Inputs) -> Section:
             "falls off, "
             "not for promising anything."
         )
+        + measured_on(inputs.borrowed("sturdiness"))
         + drawn
         + f"<p>Strangers' matches over all changes: at most {rate(rose.fmr, inline=True)} (promised "
-        f"{found.fmr:g}).</p>",
+        f"{rare(found.fmr)}).</p>",
         "SIMULATED",
     )

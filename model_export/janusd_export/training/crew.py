@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from janusd.errors import JanusError
 from janusd_export.errors import ExportError
 from janusd_export.training.recipe import Recipe
 
@@ -38,27 +41,65 @@ def together(work: Callable[..., None], processes: int, folder: Path, *arguments
 
     One process is this one. Several are started with one thread each: two threads in one process wait for
     each other hundreds of times a step, and where other programs share the cores that was eight times slower.
-    A SIGTERM to this process reaches them all.
+    A SIGTERM to this process reaches them all. Raises ExportError with the sentence of the first that raised
+    one, and where they were stopped before they could listen.
     """
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(library, "1")  # read by the processes started below
     if processes == 1:
         work(0, 1, "", *arguments)
         return
-    meeting = f"file://{(folder / f'meeting-{os.getpid()}').resolve()}"
-    crew = torch.multiprocessing.spawn(work, (processes, meeting, *arguments), nprocs=processes, join=False)
+    place = (folder / f"meeting-{os.getpid()}").resolve()
+    complaint = place.with_suffix(".complaint")
+    given = (work, complaint, processes, f"file://{place}", *arguments)
+    told: list[int] = []
 
-    def pass_on(*_: object) -> None:
+    def pass_on(number: int, *_: object) -> None:
+        told.append(number)
         for process in crew.processes:
             if process.is_alive():
                 process.terminate()
 
+    crew = torch.multiprocessing.spawn(_member, given, nprocs=processes, join=False)
     before = signal.signal(signal.SIGTERM, pass_on)
     try:
         while not crew.join():
             pass
+    except (
+        torch.multiprocessing.ProcessExitedException,
+        torch.multiprocessing.ProcessRaisedException,
+    ) as error:
+        raise _what_ended_it(complaint, crew.error_files, told, error) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+        place.unlink(missing_ok=True)
+        complaint.unlink(missing_ok=True)
+
+
+def _what_ended_it(complaint: Path, traces: list[str], told: list[int], error: Exception) -> Exception:
+    """The first thing that went wrong. `error` may be of another process, which was ended for that."""
+    if complaint.exists():
+        return ExportError(complaint.read_text(encoding="utf-8"))
+    if told:
+        return ExportError("stopped before the first step: nothing is lost, start the run again to go on")
+    for trace in map(Path, traces):
+        if trace.exists():  # a fault of ours: all of it is worth seeing
+            return RuntimeError(pickle.loads(trace.read_bytes()))  # noqa: S301  # written by our own process
+    return ExportError(
+        f"a training process ended ({error}), for want of memory? a smaller schedule.batch needs less; "
+        "start the run again, it goes on from its last checkpoint"
+    )
+
+
+def _member(rank: int, work: Callable[..., None], complaint: Path, *arguments: object) -> None:
+    """One of several processes: what it has to say to the user goes into a file, and not into a traceback."""
+    try:
+        work(rank, *arguments)
+    except (ExportError, JanusError) as error:
+        beside = complaint.with_suffix(f".{rank}")
+        beside.write_text(str(error), encoding="utf-8")
+        beside.replace(complaint)
+        sys.exit(1)
 
 
 def device_of(recipe: Recipe, rank: int) -> torch.device:

@@ -86,6 +86,8 @@ class Objective(nn.Module):
         for name, term in self.pairs.items():
             if bool(known.any()):
                 terms[name] = getattr(losses, name) * term(y[known], asked.person[known])
+        if not terms:  # nobody in this batch has a name, and names are all that is asked for
+            terms["nobody"] = 0.0 * y.sum()  # still a gradient, of nothing
         total = torch.stack(list(terms.values())).sum()
         return total, {name: float(value.detach()) for name, value in terms.items()}
 

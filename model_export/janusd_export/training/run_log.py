@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from janusd_export.errors import ExportError
+
 
 class RunLog:
     """Appends one JSON object a line, prints it, and draws its numbers for TensorBoard if that is there."""
@@ -25,11 +27,18 @@ class RunLog:
         if self._path is None:
             return
         tidy = {k: round(v, 6) if isinstance(v, float) else v for k, v in entry.items()}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(tidy) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(tidy) + "\n")
+        except OSError as error:
+            raise ExportError(
+                f"cannot write {self._path} ({error.strerror}): make room and start the run again; it goes "
+                "on from its last checkpoint"
+            ) from error
         print(" ".join(f"{k}={v}" for k, v in tidy.items()), flush=True)
         if self._board is not None and entry["event"] != "start":
-            for name, value in entry.items():
+            terms = {f"terms/{name}": value for name, value in entry.get("terms", {}).items()}
+            for name, value in (entry | terms).items():
                 if isinstance(value, float):
                     self._board.add_scalar(f"{entry['event']}/{name}", value, entry["step"])
             self._board.flush()

@@ -37,11 +37,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
+    from janusd import models
     from janusd_export.reporting import material, report
 
     if (options.may_show_faces is None) != (options.photos is None):
         raise ExportError("--may-show-faces and --photos go together: a licence, and the faces it is of")
-    faces = material.allow_faces(options.may_show_faces, options.photos) if options.photos else None
+    faces = None
+    if options.photos:
+        described = next((place for place in options.places if (place / "manifest.json").exists()), None)
+        faces = material.allow_faces(options.may_show_faces, options.photos, described or models.RELEASED)
     path = report.write(options.out, material.gather(options.places, faces))
     size = path.stat().st_size
     if options.json:
