@@ -27,10 +27,12 @@ from janusd.door import (
     Question,
     Review,
     Scene,
+    Sight,
     Status,
     Steward,
     TermsChange,
     Timing,
+    Told,
     VaultStatus,
 )
 from janusd.errors import EnrolmentBusy, EnrolmentRefused, OwnerError, PersonExists, PersonNotFound
@@ -94,10 +96,20 @@ EVENT = Event(
 )
 
 
+SIGHT = Sight("0.1.0", False, False, False, False, False, [], 93784.0)
+GRANTED = Told(
+    3, "2026-11-21T07:14:40.120+00:00", "granted", "JANUS-DECISION-MATCHED", "matched",
+    "enough agreeing frames matched this person", "Anna Berg",
+)  # fmt: skip
+REFUSED = Told(
+    4, "2026-11-21T09:31:05.000+00:00", "refused", "JANUS-DECISION-UNKNOWN", "unknown",
+    "nobody enrolled is similar enough", "",
+)  # fmt: skip
+
 MEASURED = Measurement(
     seconds=5.0, frames=48, faces=12, camera="replay street", width_px=640, height_px=480,
     detector="janus-d1 1",
-    encoder="janus-r4", accelerator="cpu/xnnpack", templates=9,
+    encoder="janus-r5", accelerator="cpu/xnnpack", templates=9,
     stages=[
         Timing("camera: frame to frame", 100.0, 104.0, 49), Timing("detect", 21.4, 30.2, 48),
         Timing("embed", 12.9, 14.0, 48), Timing("frame to decision", 35.1, 45.9, 48),
@@ -228,6 +240,8 @@ class FakeDoor:
         self.open: Open | None = None
         self.abandoned = threading.Event()
         self.listeners: list[Callable[[Event], None]] = []
+        self.followers: list[Callable[[Told], None]] = []
+        self.seen = SIGHT
         self.viewers: list[Callable[[Scene, Image], None]] = []
         self.picture: Image = np.full((48, 64, 3), 90, np.uint8)
         self.review = REVIEW
@@ -401,6 +415,19 @@ class FakeDoor:
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
+
+    def sight(self) -> Sight:
+        return self.seen
+
+    def follow(self, listener: Callable[[Told], None]) -> Callable[[], None]:
+        self.followers.append(listener)
+        return lambda: self.followers.remove(listener)
+
+    def tell(self, *told: Told) -> None:
+        """Tell observers as the door's notes would."""
+        for one in told:
+            for follower in tuple(self.followers):
+                follower(one)
 
     def decide(self, event: Event = EVENT, times: int = 1) -> None:
         """Publish a decision as the vision thread would."""
