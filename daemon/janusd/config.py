@@ -37,7 +37,8 @@ class CameraSection(_Section, frozen=True):
     identity: str = ""
     """Which camera must sit there, as `janusctl doctor` names it; empty accepts any of this board."""
     nir_device: str = ""
-    """A second camera of the same driver, without an infrared filter and beside an IR lamp."""
+    """A second camera of the same driver, without an infrared filter and beside an IR lamp; for `replay` the path
+    of the second recording."""
     nir_identity: str = ""
     """Which one that must be."""
     pixels: Literal["auto", "mjpeg", "yuyv"] = "auto"
@@ -235,6 +236,10 @@ class ControlSection(_Section, frozen=True):
     """User ids that may ask how the door is."""
     sensors: tuple[int, ...] = ()
     """User ids of programs that may give a second factor, a token reader perhaps."""
+    observers: tuple[int | str, ...] = ()
+    """Users, by number or name, that are told what the door does and may ask nothing: "janus-mqtt"."""
+    observers_hear: tuple[Literal["names", "duress"], ...] = ()
+    """What they are told besides codes: "names" of people, "duress" where somebody calls for help."""
 
 
 class ModelSection(_Section, frozen=True):
@@ -349,11 +354,11 @@ def _contradictions(config: Config, text: str) -> list[str]:
             where(text, "idle", "gate") + 'false looks at every frame; remove it, or trigger = "gpio"'
         )
     control = config.control
-    named = [*control.owners, *control.operators, *control.residents, *control.sensors]
-    if twice := sorted({uid for uid in named if named.count(uid) > 1}):
+    named = [*control.owners, *control.operators, *control.residents, *control.sensors, *control.observers]
+    if twice := sorted({str(uid) for uid in named if named.count(uid) > 1}):
         problems.append(
             where(text, "control", "operators")
-            + f"user {twice[0]} stands in two lists; a user is owner, operator, resident or sensor"
+            + f"user {twice[0]} stands in two lists; a user is owner, operator, resident, sensor or observer"
         )
     try:
         Holidays.parse(config.holidays.dates)

@@ -15,6 +15,11 @@ if TYPE_CHECKING:  # a thin client shares these values without loading numpy
     from janusd.core.types import Image
 
 
+DURESS = "duress"
+"""The kind of a decision's entry in the door log, where somebody called for help with it."""
+DECISIONS = frozenset({"decision", DURESS})
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """One enrolled person, without anything secret."""
@@ -38,6 +43,8 @@ class Person:
     """How many disputed tries are kept against others who look like them."""
     is_stale: bool = False
     """Enrolled with another model: not recognised until enrolled anew."""
+    duress: str = "none"
+    """How they call for help at the door: "none", "code" or "always"; "none" to whoever is no owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,9 @@ class TermsChange:
     code: str | None = None
     """For the second factor "code". Secret."""
     needs_two: bool | None = None
+    duress: str | None = None
+    duress_code: str | None = None
+    """For duress "code". Secret."""
     clears_guards: bool = False
 
 
@@ -122,6 +132,46 @@ class Entry:
     reason: str
     name: str
     note: str
+
+    @property
+    def is_decision(self) -> bool:
+        """Whether it tells a decision; one with which somebody called for help says so by its kind."""
+        return self.kind in DECISIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What somebody sees who stands across the street: no people, no faces, no reasons."""
+
+    version: str
+    is_released: bool
+    is_open: bool | None
+    """What the door's sensors say, here and below; None where nothing is known. A door that has no such
+    sensor says False: only whoever wired it knows."""
+    is_forced: bool | None
+    is_held_open: bool | None
+    is_tampered: bool | None
+    problems: list[str]
+    """Of "camera", "vault", "lock", "face_off" and "tries"; empty while all is well."""
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An entry of the door log, as far as it is told to an observer: what systemd's journal holds too."""
+
+    number: int
+    """In the door log; 0 where it could not be written."""
+    at: str
+    """ISO 8601, UTC."""
+    kind: str
+    """"granted", "refused", "waiting" for a second factor or person, "alarm", "duress"."""
+    code: str
+    """As in docs/codes.md."""
+    reason: str
+    says: str
+    name: str
+    """Whom it speaks of, or empty; given only to whoever may hear names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,6 +531,14 @@ class Door(Protocol):
 
     def view(self, listener: "Callable[[Scene, Image], None]") -> Callable[[], None]:
         """Call `listener` on each frame, from the vision thread; the returned function ends that."""
+        ...
+
+    def sight(self) -> Sight:
+        """What an observer may see. Quick."""
+        ...
+
+    def follow(self, listener: Callable[[Told], None]) -> Callable[[], None]:
+        """Call `listener` on what is told, from whatever thread; the returned function ends that."""
         ...
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:

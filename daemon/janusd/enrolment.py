@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -42,6 +43,11 @@ _ENOUGH: Final = "There are as many samples as a person may have."
 HINTS: Final = (_UNLIKE, _SOMEBODY_ELSE, _ONLY, _AS_YOU_BEGAN, _ANOTHER_VIEW, _ENOUGH)
 """All that may be said here besides what `guide` and `Reason` say, for whoever translates it."""
 
+_OF_FILES: Final = (
+    "Pictures from files do not show that anybody was there, nor that each is of one person: a picture mixed "
+    "from two lets both in. Take them yourself, or enrol before the camera."
+)
+_TWO_PEOPLE: Final = "Two of these pictures hardly look like one person: see that all are of the same."
 _SAME_VIEW: Final = 0.97
 """Samples more alike than this add nothing: consecutive frames of somebody who holds still."""
 _DIM, _BRIGHT = 90.0, 170.0
@@ -87,15 +93,34 @@ class Enrolment:
     """The samples that template has."""
     keeps_crops: bool = False
     """Whether the crops of the samples are to be stored too."""
+    asks_depth: bool = False
+    """Whether a face before the camera must have been seen to stand out, as no picture of one does."""
     _samples: list[Sample] = field(default_factory=list)
     _track: Track = field(default_factory=Track)
     _asked: tuple[Side, str] | None = None
     _best: Sample | None = None
     """The sharpest view since the head is held as asked."""
     _sharpness: float = 0.0
+    _has_files: bool = False
+    """Whether some samples are from pictures that somebody brought."""
+    _has_frames: bool = False
+    """Whether some are from the camera."""
+    _has_depth: bool = False
 
     def offer(self, probe: Probe) -> Feedback:
-        """Take a picture as a sample, or say why not."""
+        """Take a picture that somebody brought as a sample, or say why not."""
+        feedback = self._take(probe)
+        self._has_files = self._has_files or feedback.accepted
+        return feedback
+
+    def stands_out(self) -> None:
+        """The face in view has turned, and its nose stood out: it is no picture.
+
+        Counts once there is a sample, and while the face is known to be the one of the samples.
+        """
+        self._has_depth = self._has_depth or (bool(self._samples) and self._track.is_whole)
+
+    def _take(self, probe: Probe) -> Feedback:
         if probe.embedding is None:
             reason = probe.reason or Reason.NO_FACE
             return self._feedback(reason.value, reason.hint)
@@ -121,7 +146,9 @@ class Enrolment:
         """
         if not self._track.is_whole and (step := self._prove(probe, sight)) is not None:
             return self._feedback(step.reason, step.hint)
-        return self.offer(probe)
+        feedback = self._take(probe)
+        self._has_frames = self._has_frames or feedback.accepted
+        return feedback
 
     def lead(self, probe: Probe, sight: Sight, side: Side, look: str) -> Step:
         """Ask for a side, and take a sample once the head was held there.
@@ -151,6 +178,7 @@ class Enrolment:
                 self._track = replace(self._track, neutral=None)  # nothing rests on it yet
             return Step(*refusal)
         self._samples.append(taken)
+        self._has_frames = True
         return step
 
     @property
@@ -183,6 +211,11 @@ class Enrolment:
             raise EnrolmentRefused(
                 f"{len(self._samples)} of at least {self.least} usable samples of {self.name}",
                 "add clear pictures of the face from slightly different sides",
+            )
+        if self.asks_depth and self._has_frames and not self._has_depth:
+            raise EnrolmentRefused(
+                f"nothing stood out of the face of {self.name} while it turned: it may have been a picture",
+                "begin again, and turn the head from side to side in one go: attack.level asks for depth",
             )
         nearest = self._nearest(gallery)
         if nearest is not None and nearest[1] >= threshold:
@@ -286,6 +319,11 @@ class Enrolment:
                     best = template.name, float(score)
         return best
 
+    def _least_alike(self) -> float:
+        """The score of the two samples that are least alike."""
+        rows = [sample.embedding for sample in self._samples]
+        return min((match.verify(a, b) for a, b in combinations(rows, 2)), default=1.0)
+
     def _found_again(self, threshold: float) -> int:
         """How many samples the door would recognise by the others alone."""
         known = self._known or []
@@ -301,7 +339,9 @@ class Enrolment:
 
     def _advice(self, light: Sequence[str], found: int, near: str) -> list[str]:
         again = f"janusctl enrol {shlex.quote(self.name)} --reinforce"
-        advice = []
+        advice = [_OF_FILES] if self._has_files else []
+        if self._has_files and self._least_alike() < self.same_person:
+            advice.append(_TWO_PEOPLE)
         if self.covered and (missing := [side for side in Side if side.value not in self.covered]):
             advice.append(f"Not covered: {', '.join(missing)}. Add them with: {again}")
         if self.covered and not any("glasses" in covers for covers in self.covered):

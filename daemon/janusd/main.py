@@ -9,6 +9,7 @@ import importlib
 import json
 import logging
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -181,7 +182,13 @@ def threads_of(section: ModelSection) -> int:
 
 def open_camera(section: CameraSection) -> Camera:
     """Open the configured camera, or the pair. Raises CameraError."""
-    if section.nir_device and section.driver != "replay":
+    if section.nir_device and section.driver == "replay":  # one recording of each, from one moment on
+        start_s = SystemClock().monotonic_s()
+        return PairCamera(
+            ReplayCamera(section.path, fps=section.fps, start_s=start_s),
+            ReplayCamera(section.nir_device, fps=section.fps, start_s=start_s),
+        )
+    if section.nir_device:
         return PairCamera(
             _open_one(section, section.device, section.identity),
             _open_one(section, section.nir_device, section.nir_identity),
@@ -365,18 +372,21 @@ def compose(config: Config) -> DoorService:
             )
         )
         kept = log_key()  # after the vault: only now the key is known to be the right one
-        # The ledger first: where there is a door log of today's kind, a missing ledger was taken away.
+        # Where people are enrolled there was a log, for each of them is written down. Where there is one of
+        # today's kind, or one is missed, a missing ledger was taken away. The ledger first: a kill between
+        # the two must not forgive it.
+        is_log_missed = vault.is_in_use and not os.path.lexists(log_path)
         ledger = opened.enter_context(
             closing(
                 Ledger.open(
                     _ledger_path(config.vault),
                     kept,
-                    may_begin=not is_begun(log_path),
+                    may_begin=not (is_log_missed or is_begun(log_path)),
                     twin=anchored.path.with_name(anchored.path.name + "-tries"),
                 )
             )
         )
-        journal = opened.enter_context(closing(Journal.open(log_path, kept)))
+        journal = opened.enter_context(closing(Journal.open(log_path, kept, is_missed=is_log_missed)))
         latch = opened.enter_context(closing(open_latch(config.latch)))
         door = DoorService(
             config=config,
@@ -540,8 +550,20 @@ def _access(config: Config) -> Access:
             **dict.fromkeys(config.control.operators, Role.OPERATOR),
             **dict.fromkeys(config.control.residents, Role.RESIDENT),
             **dict.fromkeys(config.control.sensors, Role.SENSOR),
+            **dict.fromkeys(map(_user, config.control.observers), Role.OBSERVER),
         },
+        observers_hear=frozenset(config.control.observers_hear),
     )
+
+
+def _user(of: int | str) -> int:
+    try:
+        return pwd.getpwnam(of).pw_uid if isinstance(of, str) else of
+    except KeyError as error:
+        raise ConfigError(
+            f"control.observers: there is no user {of!r} on this device",
+            f"make it: useradd --system {of}",
+        ) from error
 
 
 def _group(name: str) -> int | None:

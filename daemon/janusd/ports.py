@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -100,6 +101,28 @@ class Latch(Protocol):
 
     def close(self) -> None:
         """Lock, and let go of the device. May be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What the door's own sensors say; None where nothing is known of it."""
+
+    is_open: bool | None = None
+    is_forced: bool | None = None
+    is_held_open: bool | None = None
+    is_tampered: bool | None = None
+    trouble: str = ""
+    """What is wrong with the lock itself; empty while all is well, whatever the sensors say."""
+
+
+@runtime_checkable
+class Doorway(Protocol):
+    """What a latch has that hears of the door's sensors too."""
+
+    @property
+    def contact(self) -> Contact:
+        """What they say now."""
         ...
 
 

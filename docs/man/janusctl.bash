@@ -11,7 +11,7 @@ _janusctl_table() {
         "setup")
             options=(--help --socket=@file --json '--step=board camera accelerator lines pulse promise keys units enrol' '--skip=board camera accelerator lines pulse promise keys units enrol' --answers=@file --answers-template --dry-run --undo --root=@folder) ;;
         "enrol")
-            options=(--help --socket=@file --json --live --from-images=@folder --reinforce --hours=@other '--role=owner resident guest' --from=@other --until=@other '--second=none code confirm' --code-file=@file --two-people --no-two-people --yes '--picture=auto blocks sixel kitty none' --rate=@other)
+            options=(--help --socket=@file --json --live --from-images=@folder --reinforce --hours=@other '--role=owner resident guest' --from=@other --until=@other '--second=none code confirm' --code-file=@file '--duress=none code always' --duress-file=@file --two-people --no-two-people --yes '--picture=auto blocks sixel kitty none' --rate=@other)
             places=(@other) ;;
         "people")
             verbs=(export import set rename suspend resume)
@@ -23,7 +23,7 @@ _janusctl_table() {
             options=(--help --socket=@file --json --passphrase-file=@file --from=@other --sealed)
             places=(@file) ;;
         "people set")
-            options=(--help --socket=@file --json --hours=@other '--role=owner resident guest' --from=@other --until=@other '--second=none code confirm' --code-file=@file --two-people --no-two-people --clear-guards)
+            options=(--help --socket=@file --json --hours=@other '--role=owner resident guest' --from=@other --until=@other '--second=none code confirm' --code-file=@file '--duress=none code always' --duress-file=@file --two-people --no-two-people --clear-guards)
             places=(@person) ;;
         "people rename")
             options=(--help --socket=@file --json)

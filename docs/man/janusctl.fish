@@ -47,7 +47,7 @@ complete -c janusctl -e
 complete -c janusctl -f
 
 set -g __janusctl_verbs 'setup' 'enrol' 'people' 'people export' 'people import' 'people set' 'people rename' 'people suspend' 'people resume' 'why' 'dispute' 'confirm' 'forget' 'unlock-face' 'status' 'watch' 'log' 'visits' 'doctor' 'bench' 'report' 'attack-test' 'attack-test record' 'attack-test report' 'vault' 'vault show' 'vault backup' 'vault restore' 'vault rekey' 'vault renew' 'model' 'model verify' 'model install' 'model show'
-set -g __janusctl_valued '--answers' '--at' '--checkpoint' '--code-file' '--count' '--file' '--from' '--from-images' '--hours' '--installed' '--keys' '--limit' '--passphrase-file' '--picture' '--rate' '--role' '--root' '--second' '--seconds' '--since' '--skip' '--socket' '--step' '--to' '--until' '-n'
+set -g __janusctl_valued '--answers' '--at' '--checkpoint' '--code-file' '--count' '--duress' '--duress-file' '--file' '--from' '--from-images' '--hours' '--installed' '--keys' '--limit' '--passphrase-file' '--picture' '--rate' '--role' '--root' '--second' '--seconds' '--since' '--skip' '--socket' '--step' '--to' '--until' '-n'
 complete -c janusctl -n '__janusctl_is \'/0\'' -a setup -d 'set this door up, step by step'
 complete -c janusctl -n '__janusctl_is \'/0\'' -a enrol -d 'teach the door a face'
 complete -c janusctl -n '__janusctl_is \'/0\'' -a people -d 'list who is enrolled, change their rules, take them to another door'
@@ -92,6 +92,8 @@ complete -c janusctl -n '__janusctl_in \'enrol\'' -l from -x -d 'from then on; n
 complete -c janusctl -n '__janusctl_in \'enrol\'' -l until -x -d 'until that day is over, or \'2026-12-24 18:00\'; none for ever'
 complete -c janusctl -n '__janusctl_in \'enrol\'' -l second -x -a 'none code confirm' -d 'what they need besides their face: a code on the button at the door, or the word of a local program'
 complete -c janusctl -n '__janusctl_in \'enrol\'' -l code-file -r -F -d 'with --second code: its first line, as 3-1-4-2; else it is asked'
+complete -c janusctl -n '__janusctl_in \'enrol\'' -l duress -x -a 'none code always' -d 'how they call for help where somebody forces them: by another code, or always, by coming; the door opens as ever and tells owners alone'
+complete -c janusctl -n '__janusctl_in \'enrol\'' -l duress-file -r -F -d 'with --duress code: its first line, as 3-5-4-1; else it is asked'
 complete -c janusctl -n '__janusctl_in \'enrol\'' -l two-people -l no-two-people -d 'whether somebody else must be recognised just before'
 complete -c janusctl -n '__janusctl_in \'enrol\'' -l yes -d 'store without a question at the end'
 complete -c janusctl -n '__janusctl_in \'enrol\'' -l picture -x -a 'auto blocks sixel kitty none' -d 'how to show the live picture; none gives hints alone (auto)'
@@ -127,6 +129,8 @@ complete -c janusctl -n '__janusctl_in \'people set\'' -l from -x -d 'from then 
 complete -c janusctl -n '__janusctl_in \'people set\'' -l until -x -d 'until that day is over, or \'2026-12-24 18:00\'; none for ever'
 complete -c janusctl -n '__janusctl_in \'people set\'' -l second -x -a 'none code confirm' -d 'what they need besides their face: a code on the button at the door, or the word of a local program'
 complete -c janusctl -n '__janusctl_in \'people set\'' -l code-file -r -F -d 'with --second code: its first line, as 3-1-4-2; else it is asked'
+complete -c janusctl -n '__janusctl_in \'people set\'' -l duress -x -a 'none code always' -d 'how they call for help where somebody forces them: by another code, or always, by coming; the door opens as ever and tells owners alone'
+complete -c janusctl -n '__janusctl_in \'people set\'' -l duress-file -r -F -d 'with --duress code: its first line, as 3-5-4-1; else it is asked'
 complete -c janusctl -n '__janusctl_in \'people set\'' -l two-people -l no-two-people -d 'whether somebody else must be recognised just before'
 complete -c janusctl -n '__janusctl_in \'people set\'' -l clear-guards -d 'drop what was kept from disputes'
 complete -c janusctl -n '__janusctl_is \'people set/0\'' -x -a '(__janusctl_people)'

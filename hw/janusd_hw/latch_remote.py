@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from janusd.errors import LatchError
+from janusd.ports import Contact
 from janusd_hw.latchd.wire import ASK, ASK_BYTES, TELL, TELL_BYTES, VERSION, Ask, Flag, Tell
 
 BEAT_S = 0.5
@@ -103,6 +104,20 @@ class RemoteLatch:
         with self._word:
             alarms = [words for flag, words in _ALARMS.items() if self._flags & flag]
             return "; ".join([self._trouble, *alarms] if self._trouble else alarms)
+
+    @property
+    def contact(self) -> Contact:
+        """What latchd says of the door; nothing is known while it is away.
+
+        A door without a sensor is told as one whose sensor is quiet: the wire does not say which are there.
+        """
+        with self._word:
+            if self._sock is None or self._trouble:
+                return Contact(trouble=self._trouble)
+            is_open, is_forced, is_held_open, is_tampered = (
+                bool(self._flags & flag) for flag in (Flag.OPEN, Flag.FORCED, Flag.HELD_OPEN, Flag.TAMPERED)
+            )
+            return Contact(is_open, is_forced, is_held_open, is_tampered)
 
     def release(self, hold_s: float, why: str) -> None:
         """Unlock for `hold_s` seconds, within latchd's own bounds.

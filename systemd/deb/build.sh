@@ -25,6 +25,7 @@ rm -rf "$tree" "$out/wheel"
 mkdir -p "$tree/DEBIAN" "$tree/opt/janus/bin" "$out/wheel"
 
 "$python" -m pip wheel --quiet --no-deps --wheel-dir "$out/wheel" "$root"
+ours=("$out"/wheel/janusd-*.whl)
 # The same pins as everywhere; systemd-python comes from Debian. Kept between builds while they stay the same.
 needed=$out/needed-$arch-$for_python-$(cat "$root/constraints.txt" "$root/pyproject.toml" | sha256sum | head -c 16)
 if [ ! -d "$needed" ]; then
@@ -35,7 +36,7 @@ if [ ! -d "$needed" ]; then
     "$python" -m pip install --quiet --target "$needed.new" --only-binary=:all: --no-compile \
         --python-version "$for_python" --implementation cp --abi "cp${for_python/./}" --abi abi3 --abi none \
         "${platforms[@]}" --platform "manylinux2014_$machine" --platform any \
-        --constraint "$out/constraints.txt" "$out"/wheel/janusd-*.whl
+        --constraint "$out/constraints.txt" "${ours[0]}[mqtt]"
     rm -rf "$needed.new"/bin "$needed.new"/janusd* "$out/constraints.txt"
     mv "$needed.new" "$needed"
 fi
@@ -55,6 +56,7 @@ program janus-self-test janusd.selftest
 program janus-binding janusd_hw.keys_credential
 program janus-pam janusd.cli.pam
 program janus-session janusd.cli.session
+program janus-mqtt janusd.bridge.main
 # Without Debian's site packages: nothing of them is needed, and the start is sooner.
 program janus-latchd janusd_hw.latchd.main -IS
 program janus-lock-now janusd_hw.latchd.lock_now -IS
@@ -68,7 +70,7 @@ to "$units/sysusers.conf" usr/lib/sysusers.d/janus.conf
 to "$units/tmpfiles.conf" usr/lib/tmpfiles.d/janus.conf
 to "$units/99-janus.rules" usr/lib/udev/rules.d/99-janus.rules
 to "$units/since-257.conf" opt/janus/share/since-257.conf
-for example in janus.toml latch.toml kiosk.toml pam-janus; do to "$units/$example" "opt/janus/share/$example"; done
+for example in janus.toml latch.toml kiosk.toml mqtt.toml pam-janus; do to "$units/$example" "opt/janus/share/$example"; done
 to "$units/janusd.service.d/workbench.conf.example" opt/janus/share/workbench.conf.example
 to "$root/LICENSE" usr/share/doc/janusd/copyright
 for page in "$root"/docs/man/*.[158]; do

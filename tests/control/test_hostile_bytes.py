@@ -253,7 +253,7 @@ _CALLS = st.fixed_dictionaries(
 def test_nothing_a_peer_can_say_is_answered_with_a_stumble(
     path: Path, caplog: pytest.LogCaptureFixture, message: bytes
 ):
-    assume(b"Watch" not in message)  # which never ends
+    assume(not any(verb in message for verb in (b"Watch", b"Observe")))  # which never end
     with Caller(path) as caller:
         caller.send(message + b"\0")
         caller.sock.shutdown(1)

@@ -260,3 +260,13 @@ def test_a_socket_file_that_somebody_else_put_there_meanwhile_is_left(tmp_path: 
 
 def test_a_server_that_never_started_can_be_closed(tmp_path: Path):
     asyncio.run(ControlServer(tmp_path / "control", FakeDoor()).close())
+
+
+@needs_root
+def test_a_user_who_is_named_may_connect_without_the_group_and_nobody_else(open_dir: Path):
+    path = open_dir / "control"
+    with serving(path, FakeDoor(), access=Access(named={4005: Role.RESIDENT})):
+        if not os.listxattr(path):
+            pytest.skip("this file system knows no ACLs")
+        assert as_user(path, 4005) == "answered"
+        assert as_user(path, 4006) == "cannot connect"

@@ -34,7 +34,7 @@ from latch_kit import (
 )
 
 from janusd.errors import LatchError
-from janusd.ports import Sign
+from janusd.ports import Contact, Sign
 from janusd_hw.fake_gpiod import After
 from janusd_hw.indicator_latchd import LatchdIndicator
 from janusd_hw.latch_remote import LatchNews, RemoteLatch, pack_ask
@@ -114,15 +114,18 @@ def test_contact_tamper_and_triggers_are_told(rig: Rig) -> None:
     rig.chip.pull(CONTACT, 0)
     until(lambda: latch.fault == "the door was forced open")
     assert latch.is_open
+    assert latch.contact == Contact(is_open=True, is_forced=True, is_held_open=False, is_tampered=False)
     rig.chip.pull(CONTACT, 1)
     until(lambda: not latch.fault)
     rig.chip.pull(TAMPER, 1)
     until(lambda: latch.fault == "the enclosure is open")
     with pytest.raises(LatchError, match="refuses: the enclosure is open"):
         latch.release(1, "matched")
+    assert latch.contact.is_tampered
     rig.chip.pull(TAMPER, 0)
     until(lambda: not latch.fault)
     latch.close()
+    assert latch.contact == Contact(trouble="the latch is closed")  # nothing is known any more
 
 
 def test_a_client_lights_a_lamp_for_a_while_and_never_beyond_its_own_end(rig: Rig) -> None:

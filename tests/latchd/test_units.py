@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from latch_kit import WATCHDOG_S, as_installed
 
+from janusd.bridge import main as bridge_main
+from janusd.bridge import settings as bridge_settings
 from janusd.config import LatchSection
 from janusd_hw.latchd import lock_now
 from janusd_hw.latchd.settings import DEFAULT_PATH, Settings
@@ -186,3 +188,25 @@ def test_lock_now_does_every_line_says_which_it_could_not_and_waits_for_a_dying_
     assert lock_now.main([str(state)], drive) == 1
     assert done == [("/dev/gpiochip0", 17, 0), ("/dev/gpiochip0", 19, 1)]
     assert "line 18: Input/output error" in capsys.readouterr().err
+
+
+def test_only_the_bridge_to_the_home_has_a_network_and_nothing_enables_it() -> None:
+    services = {name: unit(name)["Service"] for name in UNITS if name.endswith(".service")}
+    families = {name: service.get("RestrictAddressFamilies", "") for name, service in services.items()}
+    assert [name for name, of in families.items() if "AF_INET" in of] == ["janus-mqtt.service"]
+    assert families["janus-mqtt.service"].split() == ["AF_UNIX", "AF_INET", "AF_INET6"]
+    bridge = services["janus-mqtt.service"]
+    assert bridge["User"] == "janus-mqtt"
+    assert f"u {bridge['User']} " in (SYSTEMD / "sysusers.conf").read_text()
+    assert bridge["ExecStart"].split()[1:] == ["--config", str(bridge_settings.DEFAULT_PATH)]
+    assert bridge["LoadCredentialEncrypted"] == bridge_settings.CREDENTIAL
+    assert bridge["RestartPreventExitStatus"] == str(bridge_main.EXIT_CONFIG)
+    assert not {"Environment", "EnvironmentFile"} & set(bridge)
+    postinst = (SYSTEMD / "deb" / "postinst").read_text()
+    assert not re.search(r"systemctl enable[^\n]*janus-mqtt", postinst)
+
+
+@needs_analyze
+def test_what_a_network_costs_the_bridge_s_exposure_is_all_it_costs(placed: Path) -> None:
+    """1.2, of which 1.0 is the network itself."""
+    assert is_at_most(12, placed / "janus-mqtt.service")

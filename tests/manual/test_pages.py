@@ -172,6 +172,7 @@ def test_the_package_installs_each_page_and_the_completion(tmp_path: Path) -> No
         "usr/share/man/man1/janusctl.1.gz",
         "usr/share/man/man5/janus.toml.5.gz",
         "usr/share/man/man8/janus-latchd.8.gz",
+        "usr/share/man/man8/janus-mqtt.8.gz",
         "usr/share/man/man8/janusd.8.gz",
         "usr/share/bash-completion/completions/janusctl",
         "usr/share/zsh/vendor-completions/_janusctl",

@@ -57,8 +57,10 @@ class Script:
 class Rig:
     """One door in a temporary folder."""
 
-    def __init__(self, folder: Path, config: Config, *, model: bytes = MODEL) -> None:
-        """`model` is the digest of its encoder, as far as the vault knows."""
+    def __init__(
+        self, folder: Path, config: Config, *, model: bytes = MODEL, pipeline: Pipeline | None = None
+    ) -> None:
+        """`model` is the digest of its encoder, as far as the vault knows; `pipeline` sees other faces."""
         key, anchor = folder / "key", FileAnchor(anchor_of(folder))
         if not key.exists():
             create_key_file(key)
@@ -73,7 +75,7 @@ class Rig:
         self.ledger = Ledger.open(folder / "tries", FileKey(key), may_begin=True)
         self.door = DoorService(
             config=config,
-            pipeline=Pipeline(self.detector, self.encoder, SPEC),
+            pipeline=pipeline or Pipeline(self.detector, self.encoder, SPEC),
             open_camera=self._next_camera,
             latch=self.latch,
             identity=Identity.of(bytes(32), DEVICE),

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from support.powercut import PowerCut
-from torture import crowd, forgetting, forging, guessing, kills, powercuts, tampering, wire
+from torture import crowd, forgetting, forging, guessing, kills, latency, powercuts, tampering, wire
 from torture.row import Row, Tick, is_well, table
 
 Run: TypeAlias = Callable[[int, int, Path, Tick], list[Row]]
@@ -55,6 +55,7 @@ TRIALS = (
     Trial("guessing", guessing.lives, 1000, 40),
     Trial("forging", forging.lines, 20_000, 1000),
     Trial("forgetting", forgetting.lives, 100, 10),
+    Trial("latency", latency.beside_clients, 2000, 80),
 )
 
 

@@ -13,7 +13,10 @@ pytest.importorskip("apsw")
 from torture import __main__ as torture
 from torture.row import Row, is_well, table
 
-LITTLE = {"faults": 60, "kills": 2, "drops": 3, "crowd": 4, "messages": 600, "socket": 60, "guessing": 2}
+LITTLE = {
+    "faults": 60, "kills": 2, "drops": 3, "crowd": 4, "messages": 600, "socket": 60, "guessing": 2,
+    "latency": 40,
+}  # fmt: skip
 
 
 @pytest.mark.slow

@@ -58,8 +58,8 @@ _PARAMETERS: dict[str, tuple[Any, ...]] = {
     "accept_older": (True, "yes", 1),
     "extra": ([[[[]]]], {"a": {"b": {}}}),
 }
-_VERBS = [verb for verb in VERBS if verb not in ("Watch", "Preview")]
-_ENDLESS = [verb for verb in VERBS if verb in ("Watch", "Preview")]
+_VERBS = [verb for verb in VERBS if verb not in ("Watch", "Observe", "Preview")]
+_ENDLESS = [verb for verb in VERBS if verb in ("Watch", "Observe", "Preview")]
 _OTHERS = (
     "org.varlink.service.GetInfo",
     "org.varlink.service.GetInterfaceDescription",

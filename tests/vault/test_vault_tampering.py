@@ -160,9 +160,9 @@ def test_a_flipped_vault_id_looks_like_another_vault(path: Path, key: FileKey, e
 
 
 def test_a_newer_vault_says_which_version_and_what_to_do(path: Path, key: FileKey, edit: Edit) -> None:
-    edit("PRAGMA user_version = 5")
+    edit("PRAGMA user_version = 6")
     complaint = damage(path, key)
-    assert "version 5, this janusd reads version 4" in complaint
+    assert "version 6, this janusd reads version 5" in complaint
     assert "newer janusd" in complaint
 
 

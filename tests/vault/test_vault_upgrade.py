@@ -172,7 +172,7 @@ def test_everybody_of_the_second_release_is_there_on_the_terms_of_a_resident(tmp
         np.testing.assert_allclose(template.embeddings, embeddings(seed, 3), atol=3e-7)
     vault.change("Bob", lambda opened, of: people.under_terms(opened, of, "", Terms(Role.OWNER)))
     vault.close()
-    assert version(folder) == 4
+    assert version(folder) == 5
     again = opened_alone(folder)
     assert [one.terms.role for one in again.people()] == [Role.RESIDENT, Role.OWNER]
     again.close()
@@ -199,6 +199,7 @@ def test_saying_an_older_version_gives_nobody_other_terms(tmp_path: Path) -> Non
     vault.close()
     whole = (folder / "vault.db").read_bytes()
     for older, drops, is_refused in (
+        (4, "", False),
         (3, "", True),
         (3, "DROP TABLE crops", False),
         (2, "", True),

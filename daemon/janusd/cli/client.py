@@ -52,12 +52,14 @@ class Client:
         self._send(verb, parameters, more=False)
         return _unpack(self._receive(reply_within_s))
 
-    def stream(self, verb: str, **parameters: object) -> Iterator[Reply]:
-        """Ask for replies without end."""
+    def stream(
+        self, verb: str, *, reply_within_s: float | None = None, **parameters: object
+    ) -> Iterator[Reply]:
+        """Ask for replies without end, each within that time where the daemon promises one."""
         self._send(verb, parameters, more=True)
         continues = True
         while continues:
-            reply = self._receive(None)
+            reply = self._receive(reply_within_s)
             continues = reply.get("continues") is True
             yield _unpack(reply)
 

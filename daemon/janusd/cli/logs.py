@@ -108,7 +108,7 @@ def count(entries: Sequence[Entry]) -> list[Visits]:
     days: dict[tuple[str, str], list[str]] = {}
     doubts: dict[tuple[str, str], int] = {}
     for entry in entries:
-        if entry.kind == "decision" and entry.reason == Reason.MATCHED:
+        if entry.is_decision and entry.reason == Reason.MATCHED:
             day, clock = _local(entry.at)
             days.setdefault((day, entry.name), []).append(clock)
             doubts[day, entry.name] = doubts.get((day, entry.name), 0) + (str(entry.number) in disputed)

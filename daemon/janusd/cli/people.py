@@ -36,6 +36,8 @@ def arguments(
     one = add(
         "set", _set, "change on what terms somebody may come in",
         "What is not given stays. Days are those of this terminal's calendar.\n"
+        "Who is forced to open gives their code for duress: it opens as theirs does, and is an alert in\n"
+        "systemd's journal (JANUS-DURESS) and an entry of the door log that owners alone are shown.\n"
         "Hours are read in the door's zone; on a holiday only those that name 'hol' count:\n"
         '  --hours "mon-fri 08:00-18:00, hol 10:00-12:00"',
     )  # fmt: skip

@@ -21,8 +21,10 @@ from janusd.door import (
     Question,
     Review,
     Scene,
+    Sight,
     Status,
     Timing,
+    Told,
     VaultStatus,
 )
 from janusd.errors import ControlError
@@ -34,6 +36,10 @@ _T = TypeVar("_T", bound="DataclassInstance")
 
 _SLOW_S = 120.0
 """For what stretches a passphrase, or seals everybody anew, on a small board."""
+
+
+_SIGN_OF_LIFE_S = 60.0
+"""Observe says something every 20 seconds, whatever happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +244,14 @@ class RemoteDoor:
             "ImportPeople", reply_within_s=_SLOW_S, passphrase=passphrase, signed_by=signed_by
         )
         return _read_all(Person, reply.get("people"))
+
+    def observe(self) -> Iterator[tuple[Sight, list[Told], list[str], int]]:
+        """What the door does: how it is, what is told, what else is heard, how much was dropped."""
+        for reply in self._client.stream("Observe", reply_within_s=_SIGN_OF_LIFE_S):
+            told, hears = _read_all(Told, reply.get("told")), reply.get("hears")
+            if not isinstance(hears, list):
+                raise _foreign(Told)
+            yield _read(Sight, reply.get("sight")), told, list(map(str, hears)), int(reply.get("missed", 0))
 
     def watch(self) -> Iterator[tuple[Event, int]]:
         """Decisions as they fall, and how many were dropped before each."""

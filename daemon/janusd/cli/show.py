@@ -19,7 +19,7 @@ from rich.text import Text
 from janusd import language
 from janusd.cli.when import duration, local
 from janusd.core.reason import Reason
-from janusd.door import Entry, Event, Finding, Person, Status
+from janusd.door import DURESS, Entry, Event, Finding, Person, Status
 from janusd.escape import escape
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def people(enrolled: Sequence[Person]) -> RenderableType:
     for person in enrolled:
         asked = ["face"] if person.second == "none" else ["face", escape(person.second)]
         asked += ["a second person"] if person.needs_two else []
+        asked += [f"duress: {escape(person.duress)}"] if person.duress != "none" else []
         when = local(person.enrolled_at)
         table.add_row(
             escape(person.name),
@@ -135,16 +136,17 @@ def log(entries: Sequence[Entry]) -> RenderableType:
     table = _table("number", "time", "what", "who", "note")
     for entry in entries:
         what, note = _what(entry), escape(entry.note, 200)
-        if entry.kind == "decision" and entry.reason in _REASONS and entry.reason != Reason.MATCHED:
+        if entry.is_decision and entry.reason in _REASONS and entry.reason != Reason.MATCHED:
             note = f"{Reason(entry.reason).explanation}{f' ({note})' if note else ''}"
         table.add_row(str(entry.number), local(entry.at), what, escape(entry.name), note)
     return table
 
 
 def _what(entry: Entry) -> Text:
-    if entry.kind != "decision":
+    if not entry.is_decision:
         return Text(escape(entry.kind), style="red" if entry.kind == "fault" else "")
-    return Text("unlocked", style="green") if entry.reason == Reason.MATCHED else Text(words(entry.reason))
+    told = Text("unlocked", style="green") if entry.reason == Reason.MATCHED else Text(words(entry.reason))
+    return told.append(", duress", style="bold red") if entry.kind == DURESS else told
 
 
 def doctor(findings: Sequence[Finding]) -> RenderableType:

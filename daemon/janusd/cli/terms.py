@@ -18,6 +18,7 @@ from janusd.escape import escape
 
 ROLES = ("owner", "resident", "guest")
 SECONDS = ("none", "code", "confirm")
+DURESSES = ("none", "code", "always")
 
 Given: TypeAlias = dict[str, str | bool]
 """What is to change, by the names of `door.TermsChange`."""
@@ -36,17 +37,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         " word of a local program")  # fmt: skip
     parser.add_argument("--code-file", type=Path, metavar="FILE",
                         help="with --second code: its first line, as 3-1-4-2; else it is asked")  # fmt: skip
+    parser.add_argument("--duress", choices=DURESSES,
+                        help="how they call for help where somebody forces them: by another code, or always,"
+                        " by coming; the door opens as ever and tells owners alone")  # fmt: skip
+    parser.add_argument("--duress-file", type=Path, metavar="FILE",
+                        help="with --duress code: its first line, as 3-5-4-1; else it is asked")  # fmt: skip
     parser.add_argument("--two-people", action=argparse.BooleanOptionalAction, default=None,
                         help="whether somebody else must be recognised just before")  # fmt: skip
 
 
 def given(args: argparse.Namespace) -> Given:
-    """What the command line says, and nothing else; a code that it announces is asked for. Raises Usage."""
-    code = None
-    if args.second == "code":
-        code = _code(args)
-    elif args.code_file is not None:
+    """What the command line says, and nothing else; codes that it announces are asked for. Raises Usage."""
+    if args.code_file is not None and args.second != "code":
         raise Usage("a code goes with --second code")
+    if args.duress_file is not None and args.duress != "code":
+        raise Usage("a code for duress goes with --duress code")
+    code = _code("Code, such as 3-1-4-2", args.code_file, "--code-file") if args.second == "code" else None
+    duress_code = None
+    if args.duress == "code":
+        duress_code = _code("Code for duress, such as 3-5-4-1", args.duress_file, "--duress-file")
     dates = {}
     for key, is_end in (("valid_from", False), ("valid_until", True)):
         text = getattr(args, key)
@@ -57,7 +66,8 @@ def given(args: argparse.Namespace) -> Given:
     if args.role == "guest" and not dates["valid_until"]:
         raise Usage("a guest needs --until DAY")
     wanted = {"hours": args.hours, "role": args.role, **dates, "second": args.second, "code": code,
-              "needs_two": args.two_people}  # fmt: skip
+              "needs_two": args.two_people, "duress": args.duress,
+              "duress_code": duress_code}  # fmt: skip
     return {key: value for key, value in wanted.items() if value is not None}
 
 
@@ -95,15 +105,15 @@ def parse_day(text: str, *, is_end: bool) -> str:
     return moment.isoformat()
 
 
-def _code(args: argparse.Namespace) -> str:
-    if args.code_file is not None:
+def _code(what: str, file: Path | None, option: str) -> str:
+    if file is not None:
         try:
-            return str(args.code_file.read_text(encoding="utf-8")).split("\n", 1)[0].strip()
+            return file.read_text(encoding="utf-8").split("\n", 1)[0].strip()
         except (OSError, UnicodeDecodeError) as e:
-            raise Usage(f"{args.code_file} cannot be read as text") from e
+            raise Usage(f"{file} cannot be read as text") from e
     if not sys.stdin.isatty():
-        raise Usage("there is nobody here to ask for a code; add --code-file FILE")
-    first = getpass.getpass("Code, such as 3-1-4-2: ")
+        raise Usage(f"there is nobody here to ask for a code; add {option} FILE")
+    first = getpass.getpass(f"{what}: ")
     if getpass.getpass("Again: ") != first:
         raise Usage("the two codes differ; nothing was changed")
     return first.strip()

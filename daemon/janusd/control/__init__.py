@@ -6,6 +6,7 @@
     session.py    one connection: parse, authorise, answer
     desk.py       the enrolment one connection holds, and blocking calls moved off the event loop
     interface.py  the verbs, typed; `org.janusd.Door.varlink` is rendered from it
+    discreet.py   what is left out for whoever is no owner
     picture.py    an encoded picture from outside -> Image
 
 Trust boundary: every byte comes from another process. The kernel says whose (SO_PEERCRED); that user is

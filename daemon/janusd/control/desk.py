@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from janusd.control.events import EventQueue
 from janusd.core.types import Image
-from janusd.door import Door, Event, Scene
+from janusd.door import Door, Event, Scene, Told
 from janusd.errors import EnrolmentBusy
 
 _P = ParamSpec("_P")
@@ -28,6 +28,10 @@ class Desk:
     door: Door
     threads: Executor
     shows_scores: bool
+    shows_duress: Callable[[], bool] = lambda: False
+    """Asked at each request, as rights are."""
+    hears: Callable[[], frozenset[str]] = frozenset
+    """What an observer is told besides codes: "names", "duress". Asked each time."""
     token: str | None = None
     """The enrolment this connection began; nobody else's token is worth anything here."""
     parcel: str = ""
@@ -63,6 +67,12 @@ class Desk:
         """The door's decisions from now on, until `leave`. Does not wait: nothing could lose the listener."""
         queue: EventQueue[Event] = EventQueue(asyncio.get_running_loop())
         self._unsubscribe.append(self.door.subscribe(queue.put))
+        return queue
+
+    def follow(self) -> EventQueue[Told]:
+        """What the door tells observers from now on, until `leave`."""
+        queue: EventQueue[Told] = EventQueue(asyncio.get_running_loop())
+        self._unsubscribe.append(self.door.follow(queue.put))
         return queue
 
     async def leave(self) -> None:

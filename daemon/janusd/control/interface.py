@@ -14,6 +14,7 @@ from typing import TypedDict
 from asyncvarlink import TypedVarlinkErrorReply, VarlinkInterface, varlinkmethod
 from asyncvarlink.serviceinterface import InvalidParameter
 
+from janusd.control import discreet
 from janusd.control.desk import Desk
 from janusd.control.picture import MAX_SHOWN_PIXELS, UnreadablePicture, decode_picture, encode_picture
 from janusd.door import (
@@ -28,8 +29,10 @@ from janusd.door import (
     Person,
     Review,
     Scene,
+    Sight,
     Status,
     TermsChange,
+    Told,
     VaultStatus,
 )
 
@@ -42,6 +45,9 @@ MAX_LIVE_TIMEOUT_S = 60.0
 MAX_SHOWN_FPS = 10.0
 MAX_MEASURED_S = 20.0
 MAX_LABEL_CHARS = 24
+_LOOK_S = 1.0
+"""How often an observer's door is looked at: its sensors tell nobody when they change."""
+_SIGN_OF_LIFE_S = 20.0
 MAX_ENTRIES = 10_000
 """Log lines in one reply: about 2 MB."""
 MAX_PART_CHARS = 8192
@@ -88,6 +94,15 @@ class Decision(TypedDict):
     missed: int
 
 
+class Observation(TypedDict):
+    """One reply of Observe."""
+
+    sight: Sight
+    told: list[Told]
+    hears: list[str]
+    missed: int
+
+
 class View(TypedDict):
     """One reply of GuideEnrolment or Preview: a scene and its picture, empty where there is none."""
 
@@ -118,7 +133,8 @@ class DoorInterface(VarlinkInterface, name=NAME):
     @varlinkmethod(return_parameter="people")
     async def ListPeople(self) -> list[Person]:
         """Who is enrolled, by name."""
-        return await self._desk.ask(self._desk.door.people)
+        people = await self._desk.ask(self._desk.door.people)
+        return people if self._desk.shows_duress() else [discreet.person(one) for one in people]
 
     @varlinkmethod(return_parameter="token")
     async def BeginEnrolment(self, *, name: str, hours: str = "") -> str:
@@ -163,10 +179,13 @@ class DoorInterface(VarlinkInterface, name=NAME):
         second: str | None = None,
         code: str | None = None,
         needs_two: bool | None = None,
+        duress: str | None = None,
+        duress_code: str | None = None,
     ) -> None:
         """On what terms whoever is being enrolled may come in, once stored; as for SetTerms."""
         self._own("SetEnrolmentTerms", token)
-        change = _terms(hours, role, valid_from, valid_until, second, code, needs_two)
+        texts = (hours, role, valid_from, valid_until, second, code, duress, duress_code)
+        change = _terms(texts, needs_two)
         await self._desk.ask(self._desk.door.set_enrolment_terms, token, change)
 
     @varlinkmethod(return_parameter="view")
@@ -237,14 +256,18 @@ class DoorInterface(VarlinkInterface, name=NAME):
         second: str | None = None,
         code: str | None = None,
         needs_two: bool | None = None,
+        duress: str | None = None,
+        duress_code: str | None = None,
         clears_guards: bool = False,
     ) -> Person:
         """Change on what terms somebody may come in; what is null stays as it is.
 
         role is owner, resident or guest; second is none, code or confirm; code, such as '3-1-4-2', is the
-        presses on the button at the door. Times are ISO 8601 with a zone, empty for none.
+        presses on the button at the door. Times are ISO 8601 with a zone, empty for none. duress is none,
+        code or always; duress_code, entered as code is, lets them in too, and is a silent call for help.
         """
-        change = _terms(hours, role, valid_from, valid_until, second, code, needs_two, clears_guards)
+        texts = (hours, role, valid_from, valid_until, second, code, duress, duress_code)
+        change = _terms(texts, needs_two, clears_guards)
         return await self._desk.ask(self._desk.door.steward.set_terms, _text("name", name), change)
 
     @varlinkmethod(return_parameter="person")
@@ -256,7 +279,8 @@ class DoorInterface(VarlinkInterface, name=NAME):
     @varlinkmethod(return_parameter="person")
     async def Suspend(self, *, name: str) -> Person:
         """Let somebody in no more, until Resume."""
-        return await self._desk.ask(self._desk.door.steward.suspend, _text("name", name), True)
+        person = await self._desk.ask(self._desk.door.steward.suspend, _text("name", name), True)
+        return person if self._desk.shows_duress() else discreet.person(person)
 
     @varlinkmethod(return_parameter="person")
     async def Resume(self, *, name: str) -> Person:
@@ -266,7 +290,8 @@ class DoorInterface(VarlinkInterface, name=NAME):
     @varlinkmethod(return_parameter="explanation")
     async def Explain(self, *, name: str, at: str = "") -> Explanation:
         """What spoke for and against somebody at a time (ISO 8601 with a zone; empty for now)."""
-        return await self._desk.ask(self._desk.door.steward.explain, _text("name", name), _text("at", at))
+        told = await self._desk.ask(self._desk.door.steward.explain, _text("name", name), _text("at", at))
+        return told if self._desk.shows_duress() else discreet.explanation(told)
 
     @varlinkmethod(return_parameter="dispute")
     async def DisputeUnlock(self, *, number: int) -> Dispute:
@@ -290,7 +315,8 @@ class DoorInterface(VarlinkInterface, name=NAME):
         """The newest entries of the door log at or after since (ISO 8601; empty for all), oldest first."""
         if not 0 <= limit <= MAX_ENTRIES:
             raise InvalidParameter(parameter="limit")
-        return await self._desk.ask(self._desk.door.log, _text("since", since), limit)
+        entries = await self._desk.ask(self._desk.door.log, _text("since", since), limit)
+        return entries if self._desk.shows_duress() else discreet.entries(entries)
 
     @varlinkmethod(return_parameter="lines")
     async def ExportLog(self, *, after: int = 0, limit: int = 1000) -> list[Exported]:
@@ -401,6 +427,37 @@ class DoorInterface(VarlinkInterface, name=NAME):
             yield {"event": event, "missed": missed}
 
     @varlinkmethod(delay_generator=False)
+    async def Observe(self) -> AsyncIterator[Observation]:
+        """What the door does, without anything secret, until the caller closes. Call it with 'more'.
+
+        A reply comes when something changed, and every 20 seconds. told holds codes of decisions and alarms;
+        names and duress only where the configuration lets observers hear them, which hears says.
+        """
+        queue, loop = self._desk.follow(), asyncio.get_running_loop()
+        shown, due_s = None, loop.time()
+        while True:
+            told: list[Told] = []
+            missed = 0
+            if shown is not None:
+                try:
+                    async with asyncio.timeout(_LOOK_S):
+                        one, missed = await queue.get()
+                except TimeoutError:
+                    pass
+                else:
+                    told = discreet.told(one, self._desk.hears())
+            sight = await self._desk.ask(self._desk.door.sight)
+            lasting = replace(sight, uptime_s=0.0)
+            if told or missed or lasting != shown or loop.time() >= due_s:
+                shown, due_s = lasting, loop.time() + _SIGN_OF_LIFE_S
+                yield {
+                    "sight": sight,
+                    "told": told,
+                    "hears": sorted(self._desk.hears()),
+                    "missed": missed,
+                }
+
+    @varlinkmethod(delay_generator=False)
     async def Preview(
         self, *, columns: int, rows: int, fps: float = 5.0, encoding: str = "jpeg"
     ) -> AsyncIterator[View]:
@@ -428,20 +485,13 @@ class DoorInterface(VarlinkInterface, name=NAME):
             raise NotAllowed(verb=verb, uid=self._uid, why=why)
 
 
-def _terms(
-    hours: str | None,
-    role: str | None,
-    valid_from: str | None,
-    valid_until: str | None,
-    second: str | None,
-    code: str | None,
-    needs_two: bool | None,
-    clears_guards: bool = False,
-) -> TermsChange:
-    """The change that these say, each text checked."""
-    texts = {"hours": hours, "role": role, "valid_from": valid_from, "valid_until": valid_until,
-             "second": second, "code": code}  # fmt: skip
-    checked = {key: None if value is None else _text(key, value) for key, value in texts.items()}
+_TEXTS = ("hours", "role", "valid_from", "valid_until", "second", "code", "duress", "duress_code")
+
+
+def _terms(texts: tuple[str | None, ...], needs_two: bool | None, clears_guards: bool = False) -> TermsChange:
+    """The change that these say, each text checked; in the order of `_TEXTS`."""
+    given = zip(_TEXTS, texts, strict=True)
+    checked = {key: None if value is None else _text(key, value) for key, value in given}
     return TermsChange(**checked, needs_two=needs_two, clears_guards=clears_guards)
 
 

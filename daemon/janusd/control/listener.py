@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
+import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 from janusd.errors import ControlError
+
+_log = logging.getLogger("janusd.control")
 
 _MAX_PATH_BYTES = 107
 """sun_path holds 108 with its NUL; unix(7)."""
@@ -36,6 +41,25 @@ def listen(path: Path, gid: int | None = None) -> socket.socket:
         sock.close()
         raise ControlError(f"cannot make the control socket {path}: {e.strerror}", _remedy(e, path)) from e
     return sock
+
+
+def admit(path: Path, uids: Iterable[int]) -> None:
+    """Let these users connect too, by an ACL on the file; what they may ask then is decided at each request.
+
+    Where the file system knows no ACLs it is said, and they need the socket's group.
+    """
+    users = sorted(set(uids))
+    if not users:
+        return
+    # linux/posix_acl_xattr.h: version 2, then (tag, permissions, id): owner, users, group, mask, others
+    nobody = 0xFFFFFFFF
+    entries = [(0x01, 6, nobody), *((0x02, 6, uid) for uid in users)]
+    entries += [(0x04, 6, nobody), (0x10, 6, nobody), (0x20, 0, nobody)]
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(path, "system.posix_acl_access", packed)
+    except OSError as e:
+        _log.warning("no ACL on %s (%s): users named in [control] need its group", path, e.strerror)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -35,6 +35,8 @@ class Role(StrEnum):
     """Asks how the door is; who else lives there, and when they come, is not theirs to see."""
     SENSOR = "sensor"
     """A program that gives a second factor, and sees nothing."""
+    OBSERVER = "observer"
+    """A program that tells a home what the door does: it follows that, and can ask for nothing."""
 
 
 _OPERATOR_VERBS = frozenset(
@@ -59,6 +61,7 @@ VERBS: Mapping[str, frozenset[Role]] = {
             *({Role.OPERATOR} if verb in _OPERATOR_VERBS else ()),
             *({Role.RESIDENT} if verb == "GetStatus" else ()),
             *({Role.SENSOR} if verb == "ConfirmSecondFactor" else ()),
+            *({Role.OBSERVER} if verb == "Observe" else ()),
         }
     )
     for verb in (
@@ -91,6 +94,7 @@ VERBS: Mapping[str, frozenset[Role]] = {
         "Doctor",
         "Measure",
         "Watch",
+        "Observe",
         "GetVault",
         "BackUpVault",
         "RestoreVault",
@@ -160,7 +164,9 @@ class Access:
     owner_gids: frozenset[int] = frozenset()
     daemon_uid: int = field(default_factory=os.geteuid)
     named: Mapping[int, Role] = field(default_factory=dict)
-    """Users who are that alone, even where they are in the owners' group: they may need it to connect."""
+    """Users who are that alone, even where they are in the owners' group."""
+    observers_hear: frozenset[str] = frozenset()
+    """What observers are told besides: "names", "duress"."""
 
     def roles(self, peer: Peer) -> frozenset[Role]:
         """What that user is; an empty set for a stranger."""
@@ -182,3 +188,16 @@ class Access:
     def shows_scores(self, peer: Peer) -> bool:
         """Whether match scores are shown: only to root, for a score tells an attacker how near they are."""
         return Role.ROOT in self.roles(peer)
+
+    def shows_duress(self, peer: Peer) -> bool:
+        """Whether it is told that somebody can call for help at the door, or did: only to owners."""
+        return bool(self.roles(peer) & {Role.ROOT, Role.OWNER})
+
+    @property
+    def uids(self) -> frozenset[int]:
+        """Everybody who is named by number, and must be able to connect."""
+        return self.owner_uids | frozenset(self.named)
+
+    def hears(self, peer: Peer) -> frozenset[str]:
+        """What that user is told of besides codes: owners all, an observer what the owner said."""
+        return frozenset({"names", "duress"}) if self.shows_duress(peer) else self.observers_hear

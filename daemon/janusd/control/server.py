@@ -78,6 +78,7 @@ class ControlServer:
         if sock is None:
             sock = listener.listen(self._path, self._gid)
             self._made = listener.identity(self._path)
+            listener.admit(self._path, self.access.uids)
         # From 3.13 on asyncio would remove the file of a socket that systemd owns, too.
         options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         self._server = await asyncio.get_running_loop().create_unix_server(
@@ -149,7 +150,13 @@ class ControlServer:
                 )
             )
             return
-        desk = Desk(self._door, self._threads, self.access.shows_scores(peer))
+        desk = Desk(
+            self._door,
+            self._threads,
+            self.access.shows_scores(peer),
+            lambda: self.access.shows_duress(peer),
+            lambda: self.access.hears(peer),
+        )
         pace = self._paces.setdefault(peer.uid, Pace())
         session = Session(wire, peer, lambda: self.access, desk, self._limits, pace)
         task = asyncio.get_running_loop().create_task(session.serve())

@@ -46,7 +46,7 @@ MAX_MARKS = 64
 base64 has none of its own. Without this bound 12 MB of `[[],[],...` would unfold to 400 MB of lists."""
 
 
-_ENDLESS = frozenset({"Watch", "Preview"})
+_ENDLESS = frozenset({"Watch", "Observe", "Preview"})
 """Verbs that answer until the caller goes."""
 
 

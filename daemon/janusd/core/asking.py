@@ -3,6 +3,9 @@
 A try that waits for a second factor is held: its frames no longer count, its charge does, until the factor
 comes or its time is over. Once recognised and complete for themselves, a person may be the second one of
 somebody else's for `two_people_s`.
+
+Who is forced to open may give their code for duress, or be somebody whose coming always is one
+(docs/adr/0020). All goes on as otherwise; the decision says so, to be written down and to nobody else.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from janusd.core.gallery import Gallery, Template
 from janusd.core.limiter import CODE_REST_S
 from janusd.core.reason import Reason
 from janusd.core.state import Held, Policy, State, Streak
-from janusd.core.terms import Role, Second, unwelcome
+from janusd.core.terms import Duress, Role, Second, unwelcome
 from janusd.core.types import Candidate, Decision
 
 
@@ -37,6 +40,7 @@ def recognised(
     seen = tuple(one for one in state.seen if now_s - one[1] <= policy.two_people_s)
     needs_two = policy.two_people or template.terms.needs_two
     waits_for_another = needs_two and template.person_id in dict(seen)
+    is_duress = template.terms.duress is Duress.ALWAYS
     if template.terms.second is not Second.NONE and not waits_for_another:
         match _factor(state, template, now_s):
             case Entry.OPEN:
@@ -44,13 +48,15 @@ def recognised(
             case Entry.WRONG:
                 assert state.held is not None
                 return _fail_held(state, state.held, now_s), about(best, Reason.WRONG_FACTOR, now_s)
-            case Entry.RIGHT:
+            case Entry.RIGHT | Entry.DURESS as entry:
+                is_duress = is_duress or entry is Entry.DURESS
                 confirmed = tuple(one for one in state.confirmed if one[0] != template.person_id)
                 state = replace(state, confirmed=confirmed)
     others = tuple(one for one in seen if one[0] != template.person_id and gallery.person(one[0]) is not None)
     state = _give_back(policy, state, template, clears=not needs_two or bool(others))
     if needs_two and not others:
-        return replace(state, seen=((template.person_id, now_s),)), about(best, Reason.SECOND_PERSON, now_s)
+        state = replace(state, seen=((template.person_id, now_s),))
+        return state, about(best, Reason.SECOND_PERSON, now_s, is_duress=is_duress)
     opened = State(
         released_for=best.person_id,
         released_until_s=now_s + policy.hold_s,
@@ -60,7 +66,7 @@ def recognised(
         confirmed=state.confirmed,
         seen=() if needs_two else ((template.person_id, now_s),),
     )
-    return opened, about(best, Reason.MATCHED, now_s, policy.hold_s)
+    return opened, about(best, Reason.MATCHED, now_s, policy.hold_s, is_duress=is_duress)
 
 
 def _factor(state: State, template: Template, now_s: float) -> Entry:
@@ -71,8 +77,9 @@ def _factor(state: State, template: Template, now_s: float) -> Entry:
         case Second.CONFIRM:
             return Entry.RIGHT if _is_confirmed(state, template, now_s) else Entry.OPEN
         case Second.CODE:
-            is_held = _is_held_for(state, template)
-            return codes.read(template.terms.code, state.presses_s, now_s) if is_held else Entry.OPEN
+            if not _is_held_for(state, template):
+                return Entry.OPEN
+            return codes.read(template.terms.code, state.presses_s, now_s, template.terms.duress_code)
 
 
 def _is_confirmed(state: State, template: Template, now_s: float) -> bool:
@@ -117,14 +124,16 @@ def while_off(
         if unwelcome(template.schedule, terms, _local(policy, wall), policy.holidays) is not None:
             continue
         has_code = terms.second is Second.CODE and codes_count
-        is_right = has_code and codes.read(terms.code, state.presses_s, now_s) is Entry.RIGHT
+        entry = codes.read(terms.code, state.presses_s, now_s, terms.duress_code) if has_code else Entry.OPEN
+        is_right = entry in (Entry.RIGHT, Entry.DURESS)
         if is_right or (terms.second is Second.CONFIRM and _is_confirmed(state, template, now_s)):
+            is_duress = entry is Entry.DURESS or terms.duress is Duress.ALWAYS
             fresh = State(
                 released_for=state.released_for,
                 released_until_s=state.released_until_s,
                 confirmed=state.confirmed,
             )
-            return fresh, Decision(now_s, Reason.FACE_ON, template.person_id)
+            return fresh, Decision(now_s, Reason.FACE_ON, template.person_id, is_duress=is_duress)
     if state.held is None and state.presses_s and is_over(state.presses_s, now_s):
         rest_s = now_s + CODE_REST_S if codes_count else state.limits.codes_from_s
         state = replace(state, presses_s=(), limits=replace(state.limits, codes_from_s=rest_s))
@@ -152,6 +161,8 @@ def is_over(presses_s: tuple[float, ...], now_s: float) -> bool:
     return not presses_s or len(presses_s) > codes.MOST_PRESSES or now_s - presses_s[-1] >= codes.GIVEN_UP_S
 
 
-def about(best: Candidate, reason: Reason, now_s: float, hold_s: float = 0.0) -> Decision:
+def about(
+    best: Candidate, reason: Reason, now_s: float, hold_s: float = 0.0, *, is_duress: bool = False
+) -> Decision:
     """A decision that speaks of that person."""
-    return Decision(now_s, reason, best.person_id, best.score, hold_s)
+    return Decision(now_s, reason, best.person_id, best.score, hold_s, is_duress)

@@ -2,6 +2,9 @@
 
 Presses come as moments. Those closer together than `PAUSE_S` make one number; a code is known to be right or
 wrong once its last number is closed by a pause, so that "3-1-4-2" does not open for "3-1-4-3" on the way.
+
+Beside a code there may be one for duress, for whoever is forced to enter theirs (docs/adr/0020). It has as
+many numbers, so that the door waits equally long for both and for a wrong one.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ GIVEN_UP_S = 3.0
 MOST_PRESSES = 8 * 9
 FEWEST_NUMBERS = 4
 """6,552 codes; every wrong one is a failed try, see `limiter`."""
+LEAST_APART = 2
+"""In so many numbers a code for duress differs from the ordinary one: a slip must not call for help."""
 
 _CODE = re.compile(r"[1-9](-[1-9]){3,7}")
 
@@ -29,6 +34,8 @@ class Entry(Enum):
     OPEN = auto()
     """Nothing, or not all yet."""
     RIGHT = auto()
+    DURESS = auto()
+    """Right, and a call for help."""
     WRONG = auto()
 
 
@@ -42,8 +49,24 @@ def check(text: str) -> str:
     return kept
 
 
-def read(code: str, presses: Sequence[float], now_s: float) -> Entry:
-    """What these presses (seconds, in order) are worth as that code."""
+def check_apart(code: str, duress: str) -> None:
+    """Raise ValueError unless the one cannot be told from the other at the door, nor entered by a slip."""
+    numbers, others = code.split("-"), duress.split("-")
+    if len(numbers) != len(others):
+        raise ValueError("a code for duress needs as many numbers as the other code has")
+    if sum(one != other for one, other in zip(numbers, others, strict=True)) < LEAST_APART:
+        raise ValueError(
+            f"a code for duress must differ in {LEAST_APART} numbers at least: a slip must not call for help"
+        )
+
+
+def collide(code: str, other: str) -> bool:
+    """Whether who enters one of them has, on the way, entered the other."""
+    return code.startswith(other) or other.startswith(code)
+
+
+def read(code: str, presses: Sequence[float], now_s: float, duress: str = "") -> Entry:
+    """What these presses (seconds, in order) are worth as that code, or as the one for duress."""
     if not presses:
         return Entry.OPEN
     if len(presses) > MOST_PRESSES:
@@ -53,7 +76,10 @@ def read(code: str, presses: Sequence[float], now_s: float) -> Entry:
     if quiet_s < (PAUSE_S if is_long_enough else GIVEN_UP_S):
         return Entry.OPEN
     entered = "-".join(str(number) for number in numbers)
-    return Entry.RIGHT if hmac.compare_digest(entered, code) else Entry.WRONG
+    is_right, is_duress = hmac.compare_digest(entered, code), hmac.compare_digest(entered, duress)
+    if is_right:
+        return Entry.RIGHT
+    return Entry.DURESS if is_duress else Entry.WRONG
 
 
 def _numbers(presses: Sequence[float]) -> list[int]:

@@ -1,7 +1,8 @@
 """On what terms a person may come in: role, hours, dates, a second factor, a second person.
 
 `describe` writes terms down for the door log, and `read` takes them from it again: so that an owner can be
-told later by which rules a decision fell. The code itself is never part of that text.
+told later by which rules a decision fell. No code is ever part of that text. `without_duress` gives it as it
+may be shown to whoever is not to know that somebody can call for help.
 """
 
 from __future__ import annotations
@@ -37,6 +38,16 @@ class Second(StrEnum):
     """The word of a local program that may give it (docs/adr/0011)."""
 
 
+class Duress(StrEnum):
+    """How a person calls for help at the door without a sign of it there. The value is stored."""
+
+    NONE = "none"
+    CODE = "code"
+    """By another code than their own, see `code`."""
+    ALWAYS = "always"
+    """By coming: wherever they are let in, it is an emergency."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """One person's, but for their hours."""
@@ -51,6 +62,8 @@ class Terms:
     code: str = field(default="", repr=False)
     needs_two: bool = False
     """Whether somebody else who is welcome must have been seen just before."""
+    duress: Duress = Duress.NONE
+    duress_code: str = field(default="", repr=False)
 
     def check(self) -> Terms:
         """These terms. Raises ValueError where they contradict themselves."""
@@ -65,6 +78,13 @@ class Terms:
             codes.check(self.code)
         elif self.code:
             raise ValueError("a code is of use only as the second factor 'code'")
+        if self.duress is Duress.CODE:
+            if self.second is not Second.CODE:
+                raise ValueError("a code for duress goes beside an ordinary one, the second factor 'code'")
+            codes.check(self.duress_code)
+            codes.check_apart(self.code, self.duress_code)
+        elif self.duress_code:
+            raise ValueError("a code for duress is of use only where duress is 'code'")
         return self
 
 
@@ -120,13 +140,19 @@ def steps(
 
 
 def describe(hours: str, terms: Terms) -> str:
-    """Hours and terms in words that `read` reads again, all but the code."""
+    """Hours and terms in words that `read` reads again, all but the codes."""
     words = [f"role {terms.role}", f"hours {hours or 'always'}"]
     words += [_dates(terms)] if _dates(terms) else []
     words += [f"second {terms.second}"] if terms.second is not Second.NONE else []
     words += ["two people"] if terms.needs_two else []
     words += ["suspended"] if terms.is_suspended else []
+    words += [f"duress {terms.duress}"] if terms.duress is not Duress.NONE else []
     return "; ".join(words)
+
+
+def without_duress(text: str) -> str:
+    """The same words without those about duress."""
+    return "; ".join(part for part in text.split("; ") if part.partition(" ")[0] != "duress")
 
 
 def read(text: str) -> tuple[str, Terms]:
@@ -150,6 +176,8 @@ def read(text: str) -> tuple[str, Terms]:
                 terms = replace(terms, needs_two=True)
             case "suspended":
                 terms = replace(terms, is_suspended=True)
+            case "duress":
+                terms = replace(terms, duress=Duress(value))
             case _:
                 raise ValueError(f"{part!r} is no part of anybody's terms")
     return hours, terms

@@ -141,6 +141,8 @@ class Decision:
     score: float | None = None
     hold_s: float = 0.0
     """For how long the latch is to be released; 0 keeps it locked."""
+    is_duress: bool = False
+    """Whether that person calls for help. Nothing at the door may differ by it."""
 
     @property
     def unlocks(self) -> bool:

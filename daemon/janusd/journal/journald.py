@@ -40,13 +40,20 @@ KINDS = {
     "fault": "something is wrong with camera, lock or disk, or well again",
     "alarm": "somebody may have tampered with the door",
     "insecure": "the configuration switches a protection off, and says so",
+    "duress": "somebody who was let in, or recognised, called for help: they may be forced",
     "decision": "a decision; the code ends with its reason",
 }
 """What is written down, and what it means."""
 
 _NAMESPACE = uuid.UUID("6d1f6f0e-5d0e-4b43-9d6c-9a4f0c1f7a11")
-_WARNING, _NOTICE, _INFO = "4", "5", "6"
-_PRIORITIES = {"fault": _WARNING, "alarm": _WARNING, "insecure": _WARNING, "decision": _NOTICE}
+_ALERT, _WARNING, _NOTICE, _INFO = "1", "4", "5", "6"
+_PRIORITIES = {
+    "duress": _ALERT,
+    "fault": _WARNING,
+    "alarm": _WARNING,
+    "insecure": _WARNING,
+    "decision": _NOTICE,
+}
 
 
 def code(kind: str, reason: str = "") -> str:

@@ -38,10 +38,12 @@ class Journal:
         self._journal_id = journal_id
         self.newest_tag = b""
         """Of the entry appended last."""
+        self.alarm = ""
+        """What was wrong with what was found; empty where nothing was."""
 
     @classmethod
-    def open(cls, path: Path, key_source: KeySource) -> Journal:
-        """Open the log, or begin one where there is none.
+    def open(cls, path: Path, key_source: KeySource, *, is_missed: bool = False) -> Journal:
+        """Open the log, or begin one where there is none; that is an alarm where one `is_missed`.
 
         Looks at the end of the chain only, so that a long log does not delay the door; `verify` looks at all.
         Raises JournalBroken, KeyUnavailable, and InstallerError where the disk will not have it.
@@ -68,6 +70,8 @@ class Journal:
             raise
         finally:
             wipe(source_key)
+        if is_missed:
+            journal.alarm = f"the door log {path} is gone, with all that was in it: another one begins here"
         return journal
 
     def append(

@@ -1,4 +1,4 @@
-"""The four manual pages, and every sentence of them that no source has."""
+"""The manual pages, and every sentence of them that no source has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from janusd import config, main
+from janusd.bridge import main as bridge
+from janusd.bridge import settings as bridge_settings
 from janusd.cli import exits
 from janusd.cli.main import make_parser
 from janusd.manual import commands, files, parts, settings
@@ -22,6 +24,7 @@ _NAMES = {
     "janusctl(1)": "look after a door that janusd keeps",
     "janusd(8)": "watch a door and unlock it for the people enrolled there",
     "janus-latchd(8)": "hold the lock, the exit button and the sensors of a door",
+    "janus-mqtt(8)": "tell a home's MQTT broker what a door does",
     "janus.toml(5)": "configuration of janusd",
 }
 EXAMPLES_TOML = {
@@ -51,6 +54,15 @@ group = "janus-owners"
 operators = [1001]
 """,
 }
+EXAMPLE_OBSERVERS = """\
+[control]
+observers = ["janus-mqtt"]
+"""
+EXAMPLE_MQTT = [
+    "sudo systemd-creds encrypt --name=janus-mqtt - /etc/credstore.encrypted/janus-mqtt",
+    "sudo cp /opt/janus/share/mqtt.toml /etc/janus/",
+    "sudo systemctl restart janusd && sudo systemctl enable --now janus-mqtt",
+]
 EXAMPLE_LATCH = """\
 [door.front]
 lock = "fail-secure"
@@ -64,10 +76,16 @@ def pages(root: Path) -> list[Page]:
     on_device = files.on_device((root / "ARCHITECTURE.md").read_text(encoding="utf-8"))
     shipped = (root / "systemd/janus.toml").read_text(encoding="utf-8")
     shipped_latch = (root / "systemd/latch.toml").read_text(encoding="utf-8")
+    shipped_mqtt = (root / "systemd/mqtt.toml").read_text(encoding="utf-8")
     return [
         _janusctl(commands.read(make_parser()), on_device),
         _janusd(commands.read(main.make_parser()), on_device),
         _latchd(settings.of_latchd(shipped_latch, latch_settings), on_device),
+        _mqtt(
+            commands.read(bridge.make_parser()),
+            settings.of_structs(shipped_mqtt, bridge_settings, bridge_settings.Config),
+            on_device,
+        ),
         _toml(settings.of_janusd(shipped), on_device),
     ]
 
@@ -206,6 +224,48 @@ def _latchd(sections: list[Section], on_device: dict[str, str]) -> Page:
     page.paragraphs("Ask for what it does:")
     page.example(["journalctl -u janus-latchd --since today"])
     _see_also(page, "gpioinfo(1)")
+    return page
+
+
+def _mqtt(program: Command, sections: list[Section], on_device: dict[str, str]) -> Page:
+    page = _page("janus-mqtt(8)")
+    page.heading("SYNOPSIS")
+    page.synopsis("janus-mqtt", *parts.usage(program))
+    page.heading("DESCRIPTION")
+    page.paragraphs(program.description)
+    page.paragraphs(
+        "It is a process and a user of its own: janusd(8) has no network. It hears of codes, as the "
+        "journal does, once janus.toml(5) names its user (`control.observers`), and of names of people and "
+        "silent alarms only where `control.observers_hear` says so. What happens while the broker is away "
+        "stands in the door log alone. systemd starts it as janus-mqtt.service where somebody enables that."
+    )
+    page.heading("OPTIONS")
+    parts.options(page, program)
+    page.item(f"{bold('-h')}, {bold('--help')}", "Explain all this, and end.")
+    page.heading("CONFIGURATION")
+    page.paragraphs(
+        "The file is TOML and belongs to root. User name and password are no part of it but of the "
+        f"credential {bridge_settings.CREDENTIAL}, in two lines."
+    )
+    for section in sections:
+        page.subheading(f"[{section.name}]")
+        page.paragraphs(parts.sentence(section.says))
+        parts.keys(page, (*section.keys, *section.unlisted))
+    parts.exit_status(
+        page,
+        bridge.MEANINGS,
+        "The reason stands on standard error. systemd does not start it again after 78.",
+    )
+    parts.where(page, on_device, "/etc/janus/mqtt.toml", "/run/janus/control")
+    page.heading("EXAMPLES")
+    page.paragraphs("Let the door appear at home. In janus.toml:")
+    page.example(EXAMPLE_OBSERVERS.splitlines())
+    page.paragraphs(
+        "In a shell; the first command reads user name and password, a line each, until Ctrl-D, and "
+        "mqtt.toml wants the name of your broker:"
+    )
+    page.example(EXAMPLE_MQTT)
+    _see_also(page, "systemd-creds(1)", "mosquitto(8)")
     return page
 
 

@@ -56,7 +56,8 @@ def keys(page: Page, keys: Sequence[Key]) -> None:
     """Each key with its default, a word about it and its limits."""
     for key in keys:
         says = re.sub(r"docs/adr/0*(\d+)", r"ADR \1", key.says)
-        page.item(f"{bold(key.name)} = {plain(key.default)}", f"{sentence(says)} {sentence(key.limits)}")
+        default = f" = {plain(key.default)}" if key.default else ""
+        page.item(bold(key.name) + default, f"{sentence(says)} {sentence(key.limits)}")
 
 
 def sentence(text: str) -> str:

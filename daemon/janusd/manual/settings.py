@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
 import msgspec
 
@@ -79,10 +80,15 @@ def documented(module: ModuleType) -> dict[str, dict[str, str]]:
 
 def of_janusd(shipped: str) -> list[Section]:
     """Every section of janus.toml, in the order of the file that ships."""
-    tables, said = commented(shipped), documented(config)
+    return of_structs(shipped, config, config.Config)
+
+
+def of_structs(shipped: str, module: ModuleType, whole: type[msgspec.Struct]) -> list[Section]:
+    """Every section of a file whose types are in that module, in the order of the file that ships."""
+    tables, said = commented(shipped), documented(module)
     sections = []
     for name in [name for name in tables if name]:
-        kind = next(field.type for field in msgspec.structs.fields(config.Config) if field.name == name)
+        kind = next(field.type for field in msgspec.structs.fields(whole) if field.name == name)
         table, says = tables[name], said[kind.__name__]
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
         keys = {key: _key(field, says.get(key, ""), table.keys) for key, field in fields.items()}
@@ -112,7 +118,9 @@ def of_latchd(shipped: str, module: ModuleType) -> list[Section]:
 
 def _key(field: msgspec.structs.FieldInfo, says: str, written: Mapping[str, tuple[str, str]]) -> Key:
     value, comment = written.get(field.name, ("", ""))
-    default = json.dumps(msgspec.to_builtins(field.default))
+    # A field that must be written has none, and one of which None means "not given" shows no word for it.
+    is_plain = not field.required and field.default is not None
+    default = json.dumps(msgspec.to_builtins(field.default)) if is_plain else ""
     return Key(field.name, value or default, _limits(field.type), says or comment)
 
 
@@ -125,6 +133,8 @@ def _limits(kind: object) -> str:
     return said or {
         int | str: "a whole number, or text in quotes",
         tuple[int, ...]: "a list of whole numbers",
+        tuple[int | str, ...]: "a list of whole numbers, or texts in quotes",
+        tuple[Literal["names", "duress"], ...]: 'a list of "names" and "duress"',
         tuple[str, ...]: "a list of texts in quotes",
     }.get(kind, "")  # type: ignore[call-overload]  # a type is its own key
 

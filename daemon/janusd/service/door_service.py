@@ -36,8 +36,10 @@ from janusd.door import (
     Person,
     Review,
     Scene,
+    Sight,
     Status,
     TermsChange,
+    Told,
 )
 from janusd.enrolment import Enrolment
 from janusd.errors import EnrolmentRefused, OwnerError, PersonExists, PersonNotFound
@@ -46,7 +48,7 @@ from janusd.journal.ledger import Ledger
 from janusd.journal.snapshots import Snapshots
 from janusd.language import Words, language_of, words
 from janusd.pipeline import Pipeline, Probe
-from janusd.ports import Camera, Clock, Indicator, KeySource, Latch, Sign
+from janusd.ports import Camera, Clock, Contact, Doorway, Indicator, KeySource, Latch, Sign
 from janusd.service import doctor
 from janusd.service.caretaking import CropCare, VaultCaretaker
 from janusd.service.doorkeeper import Doorkeeper, Verdict
@@ -156,6 +158,8 @@ class DoorService:
             self._notes.write("alarm", "vault", note=self._vault.fault)
         if self._ledger.alarm:
             self._notes.write("alarm", "tries", note=self._ledger.alarm)
+        if self._journal.alarm:
+            self._notes.write("alarm", "log", note=self._journal.alarm)
         for choice in configuration.insecure(self._config):
             self._notes.write("insecure", note=choice)
         self.caretaker.tend()
@@ -257,6 +261,8 @@ class DoorService:
             return probe
         evidence = self._presence.look(frame, probe, evidence, self._clock.monotonic_s())
         found = evidence.presentation.reason if evidence.presentation else None
+        if evidence.presentation is not None and evidence.presentation.is_live:
+            self._enrolling.stands_out()
         reason = evidence.refused or found
         return probe if reason is None else replace(probe, embedding=None, reason=reason)
 
@@ -309,6 +315,28 @@ class DoorService:
             refusals=self._doorkeeper.refusals,
             uptime_s=round(now_s - self._started_s, 1),
             locked_out_for_s=round(locked_out_for_s, 1) if math.isfinite(locked_out_for_s) else 0.0,
+        )
+
+    def sight(self) -> Sight:
+        """What an observer may see."""
+        latch: object = self._latch
+        contact = latch.contact if isinstance(latch, Doorway) else Contact(trouble=self._latch.fault)
+        problems = {
+            "camera": self._watch.fault,
+            "vault": self._vault.fault,
+            "lock": contact.trouble,
+            "face_off": self._doorkeeper.limits.is_off,
+            "tries": self._doorkeeper.ledger_fault,
+        }
+        return Sight(
+            version=__version__,
+            is_released=self._latch.is_released,
+            is_open=contact.is_open,
+            is_forced=contact.is_forced,
+            is_held_open=contact.is_held_open,
+            is_tampered=contact.is_tampered,
+            problems=[problem for problem, is_so in problems.items() if is_so],
+            uptime_s=round(self._clock.monotonic_s() - self._started_s, 1),
         )
 
     def people(self) -> list[Person]:
@@ -489,6 +517,10 @@ class DoorService:
 
         return leave
 
+    def follow(self, listener: Callable[[Told], None]) -> Callable[[], None]:
+        """Call `listener` on what is told; the returned function ends that."""
+        return self._notes.follow(listener)
+
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` on each decision; the returned function ends that."""
         self._listeners = [*self._listeners, listener]
@@ -541,9 +573,16 @@ class DoorService:
     def _new_enrolment(self, name: str, schedule: Schedule, hours: str) -> Enrolment:
         same_person = manifest.operating_point(self._pipeline.spec.calibration, _SAME_PERSON_FMR).threshold
         wanted, known = self._config.enrolment, self._doorkeeper.rules.policy.threshold
-        keeps_crops = self._started_with.vault.keep_crops
         return Enrolment(
-            name, schedule, hours, wanted.samples, wanted.least, same_person, known, keeps_crops=keeps_crops
+            name,
+            schedule,
+            hours,
+            wanted.samples,
+            wanted.least,
+            same_person,
+            known,
+            keeps_crops=self._started_with.vault.keep_crops,
+            asks_depth=self._config.attack.level == "live",
         )
 
     def _threshold_with(self, enrolment: Enrolment) -> float:

@@ -158,6 +158,11 @@ class EnrolmentDesk:
             opened.news.notify_all()
         return True
 
+    def stands_out(self) -> None:
+        """The face in the frame that is being looked at has shown depth."""
+        if self._open is not None:
+            self._open.enrolment.stands_out()
+
     def enrolment(self, token: str) -> Enrolment:
         """What this token opened. Raises EnrolmentRefused once it is closed."""
         return self._opened(token).enrolment

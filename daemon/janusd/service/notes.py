@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from janusd.core.reason import Reason
 from janusd.core.types import Decision
+from janusd.door import DURESS, Told
 from janusd.errors import JanusError
 from janusd.escape import escape
 from janusd.journal import Journal, journald
@@ -44,6 +46,7 @@ _NOTEWORTHY = frozenset(
         Reason.CHALLENGE_FAILED,
     }
 )
+_WAITING = frozenset({Reason.SECOND_FACTOR, Reason.SECOND_PERSON})
 _REPEAT_AFTER_S = 10.0
 """The door log holds one line for a reason that lasts, not one a frame."""
 _HOUR_S = 3600.0
@@ -55,8 +58,9 @@ class Notes:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._last: tuple[str, str | None, float] = ("", None, -math.inf)
+        self._last: tuple[str, str | None, bool, float] = ("", None, False, -math.inf)
         self._keeps_house_s = -math.inf
+        self._followers: tuple[Callable[[Told], None], ...] = ()
         self.decision_number = 0
         """Of the newest decision that was written down."""
 
@@ -70,22 +74,49 @@ class Notes:
             tag = self._journal.newest_tag
         except (JanusError, OSError) as error:
             log.error("the door log cannot be written: %s", error)
-        # systemd's journal lies in the clear: it gets no names. Elsewhere this is a developer's terminal.
-        if not (journald.is_there() and journald.tell(kind, reason, number, tag)):
-            log.info("%s %s %s %s", kind, reason or "-", escape(name) or "-", escape(note, 200) or "-")
+        # Whoever follows decisions there must not miss one, or a lamp that stays dark tells of the call.
+        for told in ("decision", DURESS) if kind == DURESS else (kind,):
+            # systemd's journal lies in the clear: it gets no names. Elsewhere this is a developer's terminal.
+            if not (journald.is_there() and journald.tell(told, reason, number, tag)):
+                level = logging.CRITICAL if told == DURESS else logging.INFO
+                log.log(
+                    level, "%s %s %s %s", told, reason or "-", escape(name) or "-", escape(note, 200) or "-"
+                )
+            self._tell(told, reason, number, name)
         return number
 
+    def follow(self, listener: Callable[[Told], None]) -> Callable[[], None]:
+        """Call `listener` on decisions and alarms as they are written; the returned function ends that."""
+        self._followers = (*self._followers, listener)
+
+        def leave() -> None:
+            self._followers = tuple(kept for kept in self._followers if kept is not listener)
+
+        return leave
+
+    def _tell(self, kind: str, reason: str, number: int, name: str) -> None:
+        what = _told_as(kind, reason)
+        if not what or not self._followers:
+            return
+        code, at = journald.code(kind, reason), datetime.now(UTC).isoformat(timespec="milliseconds")
+        told = Told(number, at, what, code, reason, journald.codes()[code], name)
+        for follower in self._followers:
+            follower(told)
+
     def decision(self, decision: Decision, name: str) -> bool:
-        """Write a decision down if it is worth a line; give whether it was."""
+        """Write a decision down if it is worth a line; give whether it was.
+
+        With which somebody calls for help, it is one line too, in the same place: only its kind tells.
+        """
         if decision.reason not in _NOTEWORTHY:
             return False
-        reason, person_id, noted_s = self._last
-        lasts = (reason, person_id) == (decision.reason, decision.person_id)
+        *said, noted_s = self._last
+        lasts = said == [decision.reason, decision.person_id, decision.is_duress]
         if not decision.unlocks and lasts and decision.captured_s - noted_s < _REPEAT_AFTER_S:
             return False
-        self._last = (decision.reason, decision.person_id, decision.captured_s)
+        self._last = (decision.reason, decision.person_id, decision.is_duress, decision.captured_s)
         self.decision_number = self.write(
-            "decision",
+            DURESS if decision.is_duress else "decision",
             decision.reason,
             person_id=decision.person_id or "",
             name=name,
@@ -107,6 +138,15 @@ class Notes:
             return
         if dropped:
             self.write("pruned", note=f"{dropped} entries older than {keep_days} days")
+
+
+def _told_as(kind: str, reason: str) -> str:
+    """What an observer is told that an entry is; empty for what is none of theirs."""
+    if kind != "decision":
+        return kind if kind in ("alarm", DURESS) else ""
+    if reason == Reason.FACE_ON:
+        return ""  # nobody was let in or kept out
+    return "granted" if reason == Reason.MATCHED else "waiting" if reason in _WAITING else "refused"
 
 
 def _coarse(score: float | None) -> str:

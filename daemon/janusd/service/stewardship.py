@@ -18,9 +18,9 @@ from janusd.core.forward import Line
 from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
 from janusd.core.state import Policy
-from janusd.core.terms import Role, Second, Terms, describe, parse_moment, read, steps, unwelcome
+from janusd.core.terms import Duress, Role, Second, Terms, describe, parse_moment, read, steps, unwelcome
 from janusd.core.types import Embedding
-from janusd.door import Dispute, Entry, Explanation, Person, Question, TermsChange
+from janusd.door import DECISIONS, Dispute, Entry, Explanation, Person, Question, TermsChange
 from janusd.errors import EnrolmentRefused, JanusError, OwnerError, PersonNotFound
 from janusd.journal import Journal
 from janusd.vault import people
@@ -179,7 +179,7 @@ class Steward:
         if line is None:
             raise OwnerError(f"the door log has no entry {number}", "see its numbers: janusctl log")
         at, kind, reason, name, _, person_id = line.texts
-        if (kind, reason) != ("decision", Reason.MATCHED):
+        if kind not in DECISIONS or reason != Reason.MATCHED:
             raise OwnerError(f"entry {number} lets nobody in", "see which entries do: janusctl log")
         mark = f"entry {number}: "
         if any(one.texts[1] == "disputed" and one.texts[4].startswith(mark) for one in self._lines(number)):
@@ -272,10 +272,18 @@ def changed_terms(terms: Terms, change: TermsChange) -> Terms:
         if change.second is not None:
             second = Second(change.second)
             terms = replace(terms, second=second, code=terms.code if second is Second.CODE else "")
+            if second is not Second.CODE and terms.duress is Duress.CODE:  # it needs one beside it
+                terms = replace(terms, duress=Duress.NONE, duress_code="")
         if change.code is not None:
             terms = replace(terms, code=change.code.strip())
         if change.needs_two is not None:
             terms = replace(terms, needs_two=change.needs_two)
+        if change.duress is not None:
+            duress = Duress(change.duress)
+            kept = terms.duress_code if duress is Duress.CODE else ""
+            terms = replace(terms, duress=duress, duress_code=kept)
+        if change.duress_code is not None:
+            terms = replace(terms, duress_code=change.duress_code.strip())
     except ValueError as error:
         raise EnrolmentRefused(str(error), _SEE) from error
     return terms

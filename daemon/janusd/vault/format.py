@@ -21,11 +21,12 @@ A record's plaintext:
     header        msgpack array: name, hours, enrolled_at, n, D, g, terms, c
     rest          (n + g, D) float32 little-endian: embeddings, then guards, row by row, rotated by the
                   vault's own rotation
-    terms         msgpack array: role, suspended, from, until, second factor, code, whether two people
+    terms         msgpack array: role, suspended, from, until, second factor, code, whether two people,
+                  duress, its code
     c             of how many samples the crops are kept, in a box beside the record (see `crops`)
 
     (Up to version 2 of the vault a header ended with D: no guards, and nobody had terms. Up to version 3 it
-    ended with the terms.)
+    ended with the terms, which up to version 4 ended with whether two people.)
 
 Keys: KEK = HKDF-SHA256(source key, salt = device id, info = "janusd vault kek v1"); one random data key
 a person, so that forgetting a person can destroy the one key that opens what is kept of them. A data key
@@ -54,7 +55,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
-from janusd.core.terms import ALWAYS, Role, Second, Terms, parse_moment
+from janusd.core.terms import ALWAYS, Duress, Role, Second, Terms, parse_moment
 from janusd.errors import InstallerError, VaultDamaged
 from janusd.hardening import Secret, keep_in_ram, wipe
 
@@ -140,6 +141,8 @@ class Conditions(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     second: str = "none"
     code: str = ""
     needs_two: bool = False
+    duress: str = "none"
+    duress_code: str = ""
 
     @classmethod
     def of(cls, terms: Terms) -> Conditions:
@@ -152,6 +155,8 @@ class Conditions(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
             terms.second.value,
             terms.code,
             terms.needs_two,
+            terms.duress.value,
+            terms.duress_code,
         )
 
     @property
@@ -165,6 +170,8 @@ class Conditions(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
             Second(self.second),
             self.code,
             self.needs_two,
+            Duress(self.duress),
+            self.duress_code,
         ).check()
 
 

@@ -110,6 +110,11 @@ class Keeper:
         """How many changes the vault has seen; 0 where it is not open."""
         return self._vault.generation if self._vault is not None else 0
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether somebody is enrolled; also where it is not open: a vault nobody used yet has no trouble."""
+        return self._vault is None or bool(self._vault.people())
+
     def backups(self) -> list[str]:
         """The backups, the oldest first."""
         return [self._backups.path_of(generation).name for generation in self._backups.generations()]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from janusd.core import code as codes
 from janusd.core.gallery import Template
 from janusd.core.schedule import Schedule
 from janusd.core.terms import ALWAYS, Role, Terms
@@ -79,6 +80,7 @@ def person_of(stored: StoredPerson) -> Person:
         needs_two=terms.needs_two,
         guards=stored.guards,
         is_stale=stored.is_stale,
+        duress=terms.duress.value,
     )
 
 
@@ -117,6 +119,23 @@ def refuse_taken(opened: Sequence[Opened], name: str, model_digest: bytes) -> No
         )
 
 
+def refuse_taken_codes(others: Sequence[Opened], name: str, terms: Terms) -> None:
+    """Raise EnrolmentRefused where a code for duress, theirs or another's, would be anybody else's code too.
+
+    While faces are off a code alone says who enters it. Ordinary codes of two people may be the same.
+    """
+    if not terms.code and not terms.duress_code:
+        return
+    theirs = [one[1].terms for one in others]
+    every = [code for one in theirs for code in (one.code, one.duress_code) if code]
+    of_duress = [one.duress_code for one in theirs if one.duress_code]
+    pairs = [(terms.duress_code, code) for code in every] + [(terms.code, code) for code in of_duress]
+    if any(mine and codes.collide(mine, code) for mine, code in pairs):
+        raise EnrolmentRefused(
+            f"a code of {name} is, or begins as, one that is kept at this door already", "choose another one"
+        )
+
+
 def checked(record: Record) -> Record:
     """The record as it is kept. Raises EnrolmentRefused for one that cannot be."""
     return Record(
@@ -150,6 +169,7 @@ def under_terms(opened: Sequence[Opened], of: Opened, hours: str, terms: Terms) 
             raise EnrolmentRefused(
                 f"{of[1].name} is the only owner of this door", "make somebody else an owner first"
             )
+    refuse_taken_codes([one for one in opened if one is not of], of[1].name, kept)
     return replace(of[1], hours=checked_hours(hours), terms=kept)
 
 

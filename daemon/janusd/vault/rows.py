@@ -44,13 +44,16 @@ KIND_2 = replace(
 KIND_3 = replace(KIND_2, version=3, older=KIND_2)
 """The tables are those of version 2; what was new lies sealed in the records, see `format`."""
 
-KIND = replace(
+KIND_4 = replace(
     KIND_3,
     version=4,
     schema=(*KIND_3.schema, "CREATE TABLE crops (person INTEGER PRIMARY KEY, box BLOB NOT NULL) STRICT"),
     older=KIND_3,
 )
 """With crops, of those people only of whom they are kept: see `crops`."""
+
+KIND = replace(KIND_4, version=5, older=KIND_4)
+"""The tables are those of version 4; terms say how somebody calls for help, see `format`."""
 
 ALTERED = "somebody edited the file or the card is failing: restore a backup, or forget and enrol anew"
 

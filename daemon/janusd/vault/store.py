@@ -236,6 +236,7 @@ class Vault:
             for record, crops in checked:
                 pictures.checked(crops, len(record.embeddings))
                 people.refuse_taken(opened, record.name, self._seals.model_digest)
+                people.refuse_taken_codes(opened, record.name, record.terms)
                 row = self._seals.add_person(connection, contents, record, crops)
                 opened.append((row, record))
                 stored.append(self._stored(row, replace(record, crops=len(crops))))
