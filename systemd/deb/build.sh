@@ -71,7 +71,9 @@ to "$units/tmpfiles.conf" usr/lib/tmpfiles.d/janus.conf
 to "$units/99-janus.rules" usr/lib/udev/rules.d/99-janus.rules
 to "$units/since-257.conf" opt/janus/share/since-257.conf
 for example in janus.toml latch.toml kiosk.toml mqtt.toml pam-janus; do to "$units/$example" "opt/janus/share/$example"; done
-to "$units/janusd.service.d/workbench.conf.example" opt/janus/share/workbench.conf.example
+for example in workbench pi5-camera; do
+    to "$units/janusd.service.d/$example.conf.example" "opt/janus/share/$example.conf.example"
+done
 to "$root/LICENSE" usr/share/doc/janusd/copyright
 for page in "$root"/docs/man/*.[158]; do
     man=usr/share/man/man${page##*.}/$(basename "$page")
