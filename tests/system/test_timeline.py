@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -35,6 +36,16 @@ def test_a_timeline_is_drawn_as_an_image_that_can_be_read() -> None:
     image = ElementTree.fromstring(draw("right-face: Ada & Ben", MOMENTS, 10.0))
     texts = ["".join(text.itertext()) for text in image.iter("{http://www.w3.org/2000/svg}text")]
     assert {"right-face: Ada & Ben", "street: ada <3", "relay", "exit button", "0 s"} <= set(texts)
+
+
+def test_a_level_that_was_only_found_is_drawn_from_then_on_and_after_a_power_cut_anew() -> None:
+    found = [Moment(2.0, "relay", "=1"), Moment(4.0, "relay", "0"), Moment(8.0, "relay", "=0")]
+    image = ElementTree.fromstring(draw("power-cut", found, 0.0))
+    traces = [path.get("d", "") for path in image.iter("{http://www.w3.org/2000/svg}path")]
+    relay = next(trace for trace in traces if trace.count("M") == 2)
+    assert [step[0] for step in re.findall(r"[MHV][^MHV]+", relay)] == ["M", "H", "V", "M", "H"]
+    assert float(relay.split()[0][1:]) > 130, "before that nobody looked"
+    assert tell(found, 0.0)[0].endswith("high, as found")
 
 
 def test_a_rig_without_a_kernel_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

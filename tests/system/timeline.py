@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 LINES = ("relay", "exit button", "trigger", "contact")
+_LEVELS = {"0": "low", "1": "high", "=0": "low, as found", "=1": "high, as found"}
 _WIDTH, _LEFT, _ROW = 1000, 130, 46
 
 
@@ -17,14 +18,14 @@ class Moment:
     """Seconds on the guest's CLOCK_BOOTTIME."""
     who: str
     what: str
-    """For a line its level: "0" or "1"."""
+    """For a line its level: "0" or "1"; "=0" or "=1" where watching began: what was before is not known."""
 
 
 def tell(moments: list[Moment], start_s: float) -> list[str]:
     """One line a moment, in milliseconds since the start."""
     return [
         f"{1000 * (moment.at_s - start_s):8.0f} ms  {moment.who:14} "
-        + ({"0": "low", "1": "high"}.get(moment.what, moment.what) if moment.who in LINES else moment.what)
+        + (_LEVELS.get(moment.what, moment.what) if moment.who in LINES else moment.what)
         for moment in moments
     ]
 
@@ -55,12 +56,15 @@ def draw(title: str, moments: list[Moment], start_s: float) -> str:
     for row, line in enumerate(LINES):
         low = top + _ROW * (row + 1) - 14
         changes = [moment for moment in moments if moment.who == line]
-        level = 1 - int(changes[0].what) if changes else 0
-        path = f"M{_LEFT} {low - 24 * level}"
+        first = changes[0].what if changes else "1"
+        path = [] if first.startswith("=") else [f"M{_LEFT} {low - 24 * (1 - int(first))}"]
         for change in changes:
-            path += f" H{x(change.at_s)} V{low - 24 * int(change.what)}"
+            at, y = x(change.at_s), low - 24 * int(change.what[-1])
+            path.append(f"M{at} {y}" if change.what.startswith("=") else f"H{at} V{y}")
         parts.append(_text(10, low - 6, line))
-        parts.append(f'<path d="{path} H{_WIDTH - 20}" fill="none" stroke="#06c" stroke-width="2"/>')
+        parts.append(
+            f'<path d="{" ".join(path)} H{_WIDTH - 20}" fill="none" stroke="#06c" stroke-width="2"/>'
+        )
     step_s = next((step for step in (1, 2, 5, 10, 20, 60, 120) if (end_s - start_s) / step <= 15), 300)
     for number in range(int((end_s - start_s) / step_s) + 1):
         at_s = number * step_s

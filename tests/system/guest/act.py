@@ -17,7 +17,8 @@
                                          {"edges": n, "ready_s": [s]}, n: changes of the relay, read as
                                          often as can be
 
-Times are CLOCK_BOOTTIME, in /run/rig/timeline.jsonl: {"at_s": 12.3, "who": "relay", "what": "1"}
+Times are CLOCK_BOOTTIME, in /run/rig/timeline.jsonl: {"at_s": 12.3, "who": "relay", "what": "1"}; "=1" is the
+level found when watching began. Of a unit's start it is systemd's own time, not when it was asked.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def observe() -> None:
         for who, file in files.items():
             now = os.pread(file, 2, 0).decode().strip()
             if before.get(who) != now:
-                write(who, now)
+                write(who, now if who in before else f"={now}")
                 before[who] = now
         time.sleep(0.004)
 
@@ -216,13 +217,14 @@ def main() -> int:
             killed, end_s = Path("/run/rig/killed"), now_s() + float(rest[1])
             while now_s() < end_s:
                 if verb == "ready" and ask(rest[0], "ActiveState") == "active":
-                    write(rest[0], "ready")
+                    write(rest[0], "ready", int(ask(rest[0], "ActiveEnterTimestampMonotonic")) / 1e6)
                     return 0
                 if verb == "restarted" and ask(rest[0], "MainPID") not in (
                     "0",
                     killed.read_text() if killed.exists() else "",
                 ):
-                    write(rest[0], "started anew")
+                    at_us = int(ask(rest[0], "ExecMainStartTimestampMonotonic"))
+                    write(rest[0], "started anew", at_us / 1e6)
                     return 0
                 time.sleep(0.1)
             return 1
