@@ -78,6 +78,7 @@ def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDoor]:
     ]  # fmt: skip
     said += [janus_line(f"it went wrong with {secret}") for secret in SECRETS]
     said += [janus_line("#7 whatever", JANUS_CODE="JANUS-FAULT"), janus_line([255, 216]), "no json", "[]"]
+    said += [janus_line("#8 a call for help", JANUS_CODE="JANUS-DURESS")]
     (tmp_path / "journal").write_text("\n".join(said))
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -117,6 +118,7 @@ def test_no_name_no_embedding_no_key_and_no_picture_is_in_it(door: FakeDoor, tmp
         assert secret[:24].casefold() not in left, secret
     assert "person-1" in text
     assert "JANUS-FAULT" in text
+    assert "DURESS" not in text
 
 
 def test_it_asks_the_door_for_nothing_that_holds_a_face(door: FakeDoor) -> None:

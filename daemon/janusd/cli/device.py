@@ -111,7 +111,10 @@ def units() -> list[str]:
 
 
 def journal(lines: int, *, with_words: bool) -> list[str]:
-    """Our units' last lines. Without words: only codes, priorities, and what systemd itself says."""
+    """Our units' last lines. Without words: only codes, priorities, and what systemd itself says.
+
+    That somebody called for help in silence is nothing for whoever reads reports (docs/adr/0020).
+    """
     if not _has_systemd():
         return ["no systemd runs here"]
     chosen = [word for unit in UNITS for word in ("--unit", unit)]
@@ -120,7 +123,7 @@ def journal(lines: int, *, with_words: bool) -> list[str]:
     for line in said.splitlines():
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
-            if isinstance(entry, dict):
+            if isinstance(entry, dict) and entry.get("JANUS_CODE") != "JANUS-DURESS":
                 shown.append(_line(entry, with_words=with_words))
     return shown or ["the journal holds nothing of our units, or this user may not read it"]
 
