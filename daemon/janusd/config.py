@@ -37,8 +37,10 @@ class CameraSection(_Section, frozen=True):
     identity: str = ""
     """Which camera must sit there, as `janusctl doctor` names it; empty accepts any of this board."""
     nir_device: str = ""
-    """A second camera of the same driver, without an infrared filter and beside an IR lamp; for `replay` the path
-    of the second recording."""
+    """A second camera of the same driver, without an infrared filter and beside an IR lamp.
+
+    For `replay` it is the path of the second recording.
+    """
     nir_identity: str = ""
     """Which one that must be."""
     pixels: Literal["auto", "mjpeg", "yuyv"] = "auto"
