@@ -194,7 +194,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=[*PARTS, *SCENARIOS], default=list(PARTS))
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a time limit: the guest goes too
-    names = [name for asked in options.only for name in PARTS.get(asked, (asked,))]
+    names = list(dict.fromkeys(name for asked in options.only for name in PARTS.get(asked, (asked,))))
     folder = options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     kernel, modules = find_kernel(folder)

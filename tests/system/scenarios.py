@@ -452,7 +452,7 @@ def _shows_film(guest: Guest, name: str) -> None:
     guest.run(f"systemctl stop janusd; PYTHONPATH=/opt/janus/lib python3 /rig/film.py {name}")
     guest.act("show", name)
     guest.run("systemctl reset-failed janusd; systemctl start --no-block janusd")
-    guest.act("ready", "janusd", "120")
+    guest.act("ready", "janusd", "300")  # picamera2 alone takes a minute and more to load in User Mode Linux
 
 
 def session(guest: Guest) -> Figures:
