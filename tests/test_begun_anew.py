@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from janusd import config as configuration
@@ -13,9 +12,8 @@ from janusd import main as composition
 from janusd.config import Config
 from janusd.core.limiter import Tally
 from janusd.pipeline import Pipeline
-from janusd.vault.keeper import Keeper, Place
-from janusd.vault.keys import device_id
 from janusd_hw.fakes import SPEC, PaintedDetector, PaintedEncoder
+from support.filled import add_somebody
 
 VERSION_1 = Path(__file__).parent / "vectors" / "door-log-v1.db"
 TAKEN = ("tries", "door-log.db", "door-log.db-wal", "door-log.db-shm")
@@ -42,20 +40,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     return config
 
 
-def enrol(config: Config, name: str = "Ada") -> None:
-    """As a running door would."""
-    place = Place(
-        Path(config.vault.directory) / "vault.db",
-        composition.key_ring(config.vault),
-        device_id(Path(config.vault.machine_id)),
-        bytes(32),
-        composition.anchor(config.vault),
-    )
-    keeper = Keeper.open(place)
-    keeper.add(name, np.eye(3, 128, dtype=np.float32))
-    keeper.close()
-
-
 def start(config: Config) -> tuple[str, str, str]:
     """Start a door: how it is, and the alarms about tally and log that it writes down first."""
     door = composition.compose(config)
@@ -75,7 +59,7 @@ def take_away(config: Config, *names: str) -> None:
 
 def test_tally_and_log_removed_together_switch_faces_off_until_an_owner_says_so(config: Config) -> None:
     assert start(config) == ("watching", "", "")
-    enrol(config)
+    add_somebody(config, "Ada")
     assert start(config) == ("watching", "", "")
     take_away(config, *TAKEN)
     state, tries, log = start(config)
@@ -91,7 +75,7 @@ def test_tally_and_log_removed_together_switch_faces_off_until_an_owner_says_so(
 
 def test_a_log_removed_alone_is_an_alarm_and_forgives_nothing(config: Config) -> None:
     start(config)
-    enrol(config)
+    add_somebody(config, "Ada")
     door = composition.compose(config)
     door._ledger.write(Tally(1, 1))
     door.close()
@@ -104,7 +88,7 @@ def test_a_log_removed_alone_is_an_alarm_and_forgives_nothing(config: Config) ->
 
 def test_a_first_start_a_restored_vault_and_an_older_log_are_as_before(config: Config) -> None:
     assert start(config) == ("watching", "", "")
-    enrol(config)
+    add_somebody(config, "Ada")
     door = composition.compose(config)
     door.caretaker.back_up()
     door.close()
@@ -126,7 +110,7 @@ def test_a_door_nobody_is_enrolled_at_begins_anew(config: Config) -> None:
 
 def test_a_vault_in_trouble_without_tally_and_log_is_no_first_start(config: Config) -> None:
     start(config)
-    enrol(config)
+    add_somebody(config, "Ada")
     take_away(config, *TAKEN)
     (Path(config.vault.directory) / "vault.db").write_bytes(b"no vault at all")
     door = composition.compose(config)
@@ -135,7 +119,7 @@ def test_a_vault_in_trouble_without_tally_and_log_is_no_first_start(config: Conf
 
 
 def test_an_upgrade_from_the_first_release_has_a_log_and_no_tally_yet(config: Config) -> None:
-    enrol(config)
+    add_somebody(config, "Ada")
     log = Path(config.vault.directory) / "door-log.db"
     shutil.copyfile(VERSION_1, log)
     log.chmod(0o600)

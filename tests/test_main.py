@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from janusd import config as configuration
 from janusd import main as composition
 from janusd.config import CameraSection, Config, ControlSection, LatchSection, VaultSection
 from janusd.errors import AnchorLost, CameraError, ConfigError, KeyUnavailable, LatchError
-from janusd.vault.keeper import Keeper, Place
-from janusd.vault.keys import CredentialKey, FileKey, device_id
+from janusd.vault.keys import CredentialKey, FileKey
+from support.filled import add_somebody
 from support.software_tpm import software_tpm
 
 
@@ -73,22 +72,6 @@ def test_prepare_makes_the_counter_and_counts_an_anchor_of_before_it(
     path.write_text(path.read_text().replace(device, str(tmp_path / "gone")))
     assert composition.main(["--config", str(path), "--prepare"]) == 1
     assert "the TPM cannot be asked" in capsys.readouterr().err
-
-
-def add_somebody(config: Config, name: str) -> None:
-    """As a door of that configuration would. Raises what is wrong with its vault."""
-    place = Place(
-        Path(config.vault.directory) / "vault.db",
-        composition.key_ring(config.vault),
-        device_id(Path(config.vault.machine_id)),
-        bytes(32),
-        composition.anchor(config.vault),
-    )
-    keeper = Keeper.open(place)
-    try:
-        keeper.add(name, np.eye(3, 128, dtype=np.float32))
-    finally:
-        keeper.close()
 
 
 def test_without_a_vault_the_daemon_says_how_to_make_one(
