@@ -30,10 +30,10 @@ if [ "$variant" = tflite-runtime ]; then
   pip install --quiet -c tests/constraints-tflite-runtime.txt -e '.[tflite-runtime]' pytest hypothesis
 elif [ "$variant" = export ]; then
   # torch first and alone: a resolver that has to go back may otherwise take another build. PyPI's for Linux
-  # brings gigabytes of CUDA; the one for processors (0.2 GB) is on torch's own index. JANUS_CUDA=1 takes PyPI's.
+  # brings gigabytes of CUDA; the one for processors (0.2 GB) is on torch's own page. JANUS_CUDA=1 takes PyPI's.
   for_processors() { pip install --quiet --no-deps --retries 1 "$@" torch==2.13.0+cpu 2>/dev/null; }
   [ -n "${JANUS_CUDA:-}" ] || for_processors \
-    || for_processors --extra-index-url https://download.pytorch.org/whl/cpu \
+    || for_processors --no-index --find-links https://download.pytorch.org/whl/cpu/torch/ \
     || echo "  torch 2.13.0+cpu was not to be had: taking PyPI's (for Linux with CUDA, some gigabytes)" >&2
   pip install --quiet -c tests/constraints-export.txt torch==2.13.0
   pip install --quiet -c tests/constraints-export.txt -e '.[export]' pytest hypothesis
