@@ -51,7 +51,7 @@ from janusd.vault.keys import (
 from janusd.vault.parcel import Identity
 from janusd.vault.ring import Ring
 from janusd.vault.store import Vault
-from janusd_hw import accelerators, boards, detectors, v4l2
+from janusd_hw import accelerators, boards, detectors, pair_check, v4l2
 from janusd_hw.accelerators import FallbackNetwork, Probed, Shelf
 from janusd_hw.camera_opencv import OpenCvCamera
 from janusd_hw.camera_pair import PairCamera
@@ -67,6 +67,8 @@ from janusd_hw.latch_gpiod import GpiodLatch
 from janusd_hw.latch_remote import LatchNews, RemoteLatch
 from janusd_hw.latch_simulated import SimulatedLatch
 from janusd_hw.litert import LiteRtNetwork
+from janusd_hw.nir_lamp import NirLamp
+from janusd_hw.pair_check import PairSeen
 from janusd_hw.tensorrt import TensorRtNetwork
 from janusd_hw.tpm import TpmCounter
 
@@ -180,18 +182,24 @@ def threads_of(section: ModelSection) -> int:
     return section.threads or boards.detect().threads
 
 
-def open_camera(section: CameraSection) -> Camera:
-    """Open the configured camera, or the pair. Raises CameraError."""
+def open_camera(section: CameraSection, seen: PairSeen | None = None, lamp: NirLamp | None = None) -> Camera:
+    """Open the configured camera, or the pair: `seen` keeps what its frames were like, `lamp` is kept lit.
+
+    Raises CameraError.
+    """
     if section.nir_device and section.driver == "replay":  # one recording of each, from one moment on
         start_s = SystemClock().monotonic_s()
-        return PairCamera(
-            ReplayCamera(section.path, fps=section.fps, start_s=start_s),
-            ReplayCamera(section.nir_device, fps=section.fps, start_s=start_s),
+        colour, infrared = (
+            ReplayCamera(path, fps=section.fps, follow=section.follow, start_s=start_s)
+            for path in (section.path, section.nir_device)
         )
+        return PairCamera(colour, infrared, seen=seen, lamp=lamp)
     if section.nir_device:
         return PairCamera(
             _open_one(section, section.device, section.identity),
             _open_one(section, section.nir_device, section.nir_identity),
+            seen=seen,
+            lamp=lamp,
         )
     return _open_one(section, section.device, section.identity)
 
@@ -352,7 +360,12 @@ def compose(config: Config) -> DoorService:
             listener(fault)
 
     pipeline = open_pipeline(config.model, released, shelf=shelf, on_fault=say_aloud)
-    camera = CameraWatch(lambda: open_camera(config.camera), fps=config.camera.fps)
+    pair, lamp = PairSeen(), NirLamp() if config.camera.nir_lamp == "latchd" else None
+
+    def eyes() -> Camera:
+        return open_camera(config.camera, pair, lamp)
+
+    camera = CameraWatch(eyes, fps=config.camera.fps)
     networks = [(pipeline.encoder, shelf)]
     if isinstance(pipeline.detector, OwnDetector):
         networks.append((pipeline.detector.network, detector_shelf(shelf)))
@@ -388,10 +401,13 @@ def compose(config: Config) -> DoorService:
         )
         journal = opened.enter_context(closing(Journal.open(log_path, kept, is_missed=is_log_missed)))
         latch = opened.enter_context(closing(open_latch(config.latch)))
+        if lamp is not None and isinstance(latch, RemoteLatch):
+            lamp.indicate = latch.indicate
         door = DoorService(
             config=config,
             pipeline=pipeline,
-            open_camera=camera.open if config.camera.driver != "replay" else _replay(config.camera),
+            # Without the watch: a replay shows what it is given, which may stand still or begin again.
+            open_camera=camera.open if config.camera.driver != "replay" else eyes,
             latch=latch,
             vault=vault,
             identity=Identity.of(kept.key(), device),
@@ -406,6 +422,7 @@ def compose(config: Config) -> DoorService:
                 *camera.findings(),
                 _anchor_finding(config.vault, anchored),
                 *_identity(config.camera),
+                *_pair(config, pair, lamp),
                 *(line for network, kept in networks for line in accelerators.findings(network, kept)),
             ],
             ring=Ring(Path(config.vault.directory) / "unlocks", kept, device, pipeline.model_digest),
@@ -420,23 +437,36 @@ def compose(config: Config) -> DoorService:
     return door
 
 
-def _replay(section: CameraSection) -> Callable[[], Camera]:
-    """Without the watch: a replay shows what it is given, which may stand still or begin again."""
-    return lambda: open_camera(section)
-
-
 def _identity(section: CameraSection) -> list[Finding]:
     """Which camera sits there, for the doctor; nothing of streams and replays, which have no socket."""
-    if section.driver == "picamera2":
-        index = int(section.device) if section.device.isdigit() else 0
-        return [identity_finding(list_cameras().get(index, ""), section.identity)]
-    if section.driver == "replay" or not section.device.startswith("/dev/"):
+    found = _sits_at(section.driver, section.device)
+    return [] if found is None else [identity_finding(found, section.identity)]
+
+
+def _pair(config: Config, seen: PairSeen, lamp: NirLamp | None) -> list[Finding]:
+    """What can be said of the second camera, for the doctor; nothing where there is one camera."""
+    section = config.camera
+    if not section.nir_device:
         return []
+    found = _sits_at(section.driver, section.nir_device)
+    return pair_check.findings(
+        seen,
+        identity=None if found is None else (found, section.nir_identity),
+        is_asked=config.attack.nir,
+        lamp=lamp,
+    )
+
+
+def _sits_at(driver: str, device: str) -> str | None:
+    """Which camera sits there, empty where none does; None of streams and replays, which have no socket."""
+    if driver == "picamera2":
+        return list_cameras().get(int(device) if device.isdigit() else 0, "")
+    if driver == "replay" or not device.startswith("/dev/"):
+        return None
     try:
-        found = v4l2.identity(section.device)
+        return v4l2.identity(device)
     except OSError:  # CameraError is one: the camera's own finding says what is wrong
-        found = ""
-    return [identity_finding(found, section.identity)]
+        return ""
 
 
 def _anchor_finding(section: VaultSection, anchored: FileAnchor) -> Finding:
@@ -507,7 +537,9 @@ async def serve(path: Path, config: Config) -> int:
 async def _tell_systemd(door: DoorService, stopped: asyncio.Event) -> None:
     """Say READY, STATUS and WATCHDOG until `stopped`; a silent vision thread is not covered up.
 
-    READY is said once a frame was looked at: before that nobody would be let in.
+    READY is said once a frame was looked at: before that nobody would be let in. WATCHDOG only from then on:
+    the first one starts systemd's clock, and a small board may take longer than that to load picamera2. Until
+    READY, TimeoutStartSec is the clock, prolonged while the vision thread comes round.
     """
     notify = _notifier()
     watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
@@ -520,7 +552,7 @@ async def _tell_systemd(door: DoorService, stopped: asyncio.Event) -> None:
         elif not is_ready and door.silent_s < _START_S / 2:  # it waits for a camera, and says so
             notify(f"EXTEND_TIMEOUT_USEC={round(_START_S * 1e6)}")
         notify(f"STATUS={status.state}, {status.people} people, {status.unlocks} unlocks")
-        if not watchdog_s or door.silent_s < watchdog_s / 2:
+        if is_ready and (not watchdog_s or door.silent_s < watchdog_s / 2):
             notify("WATCHDOG=1")
         try:
             await asyncio.wait_for(stopped.wait(), timeout=min(1.0, watchdog_s / 4) if watchdog_s else 1.0)

@@ -17,6 +17,9 @@ from typing import Any
 from timeline import Moment
 
 HERE = Path(__file__).parent
+MAPS = Path("/proc/sys/vm/max_map_count")
+LEAST_MAPS = 262144
+"""A page of a guest's process may be a mapping of its own here; with fewer the guest kills what is large."""
 
 
 class Guest:
@@ -27,6 +30,9 @@ class Guest:
         self._name = f"janus-rig-{os.getpid()}"
         self._process: subprocess.Popen[bytes] | None = None
         self._image: Path | None = None
+        if int(MAPS.read_text()) < LEAST_MAPS:
+            print(f"{MAPS} is raised to {LEAST_MAPS}: a guest with picamera2 in it needs that", flush=True)
+            MAPS.write_text(str(LEAST_MAPS))
         netns = ["ip", "netns", "add", self._name]
         subprocess.run(netns, check=True)
         for step in (

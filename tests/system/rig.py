@@ -45,6 +45,10 @@ systemd-run --quiet --pipe --wait -p User=janus -p 'StateDirectory=janus janus-a
 """
 
 
+JOURNAL = "journalctl -b --no-pager -n 120 -u 'janus*' -u 'rig-*'; journalctl -b --no-pager -n 20 -k -p err"
+"""What is kept of a scenario that failed: what our units said, and the kernel's errors."""
+
+
 def find_kernel(folder: Path) -> tuple[Path, Path]:
     """The kernel, unpacked, and its modules. Raises SystemExit that says how to get one."""
     for place in (Path(os.environ.get("JANUS_RIG", "/nowhere")), folder / "kernel"):
@@ -156,7 +160,7 @@ def play(guest: Guest, names: list[str], out: Path, suffix: str = "") -> Iterato
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:
             verdict = f"FAILED: {error}"
             guest.revive()
-            figures["journal"] = guest.ask("journalctl -b --no-pager -n 60", check=False).splitlines()
+            figures["journal"] = guest.ask(JOURNAL, check=False).splitlines()
         if uptime_s(guest) < start_s:  # it was started anew meanwhile: what was before is gone
             start_s = 0.0
         moments = [moment for moment in guest.timeline() if moment.at_s >= start_s]
