@@ -13,7 +13,7 @@ mkdir -p "$folder"
 cd "$folder"
 packages=$(tr -s ' \n' ',' <<EOF
 systemd systemd-sysv dbus udev openssh-server iproute2 kmod procps acl gpiod python3 python3-systemd libpam-systemd
-swtpm libtss2-esys-3.0.2-0t64 libtss2-rc0t64 python3-libcamera/trixie-backports
+mosquitto mosquitto-clients swtpm libtss2-esys-3.0.2-0t64 libtss2-rc0t64 python3-libcamera/trixie-backports
 EOF
 )
 tar=root-$(sha256sum <<< "$packages" | head -c 16).tar
@@ -51,6 +51,7 @@ mkdir -p root/var/log/journal root/rig
 cp -r "$here"/guest/* root/rig/
 install -m 644 "$here"/guest/rig-*.service root/etc/systemd/system/
 systemctl --root=root enable --quiet systemd-networkd ssh rig-hardware
+systemctl --root=root disable --quiet mosquitto
 systemctl --root=root mask --quiet systemd-networkd-wait-online systemd-firstboot getty@tty1 fstrim.timer \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap
 rm -f root.img.new

@@ -170,6 +170,40 @@ def kill(unit: str, signal: str) -> Callable[[Guest], Figures]:
     return play
 
 
+def mqtt(guest: Guest) -> Figures:
+    """janus-mqtt in its sandbox tells a broker that Ada came in; what is said at the broker opens nothing."""
+    guest.run(f"systemctl start mosquitto; printf '{MQTT}' > /etc/janus/mqtt.toml")
+    guest.run(f"systemd-run --quiet --unit=rig-broker sh -c '{LISTENS}'")
+    try:
+        with _set(guest, f"printf '{OBSERVED}' >> {SETTINGS}"):
+            guest.run("systemctl restart janusd; systemctl start janus-mqtt", timeout_s=200)
+            guest.act("ready", "janusd", "120")
+            guest.run(CONNECTED)
+            start_s = float(guest.ask("cut -d' ' -f1 /proc/uptime"))
+            _opens_for_ada(guest)
+            guest.run(SPOOFED)
+            guest.act("say", "UNLOCK is said at the broker, on every topic of the door")
+            guest.act("stays", str(RELAY), "0", "5")
+            score = guest.ask("systemd-analyze security --no-pager janus-mqtt.service | tail -1")
+            heard = [line.split(" ", 2) for line in guest.ask("cat /run/rig/heard").splitlines()]
+            to_boottime_s = float(guest.ask(f"python3 -c '{OFFSET}'"))
+    finally:
+        guest.run("systemctl stop janus-mqtt rig-broker mosquitto; rm -f /etc/janus/mqtt.toml", check=False)
+    assert any(topic.startswith("homeassistant/") for _, topic, _ in heard), heard
+    granted = [
+        (float(at), said) for at, topic, said in heard if topic == "janus/rig/event" and "granted" in said
+    ]
+    assert granted, heard
+    assert "Ada" in granted[0][1], granted
+    up_s = next(m.at_s for m in guest.timeline() if m.who == "relay" and m.what == "1" and m.at_s > start_s)
+    return {
+        "janus-mqtt: relay high to the broker's knowing, ms": round(
+            1000 * (granted[0][0] + to_boottime_s - up_s)
+        ),
+        "janus-mqtt_score": score.split(":")[1].split()[0],
+    }
+
+
 def clock_1970(guest: Guest) -> Figures:
     """The clock says 1970: Ada, who has no hours, is let in; Ben, who has, is not, and the log says why."""
     now = guest.ask("date +%s")
@@ -370,6 +404,32 @@ ExecStart=/usr/bin/python3 -I /rig/virtual_camera.py --config {SETTINGS}
 EOF
 systemctl daemon-reload
 """
+MQTT = """\
+[broker]
+host = "localhost"
+[door]
+name = "Front door"
+id = "rig"
+"""
+OBSERVED = """\
+[control]
+observers = ["janus-mqtt"]
+observers_hear = ["names"]
+"""
+LISTENS = 'exec mosquitto_sub -h localhost -t "#" -F "%U %t %p" > /run/rig/heard'
+CONNECTED = """\
+for i in $(seq 300); do
+    grep -q ' janus/rig/available online' /run/rig/heard && exit 0
+    sleep .1
+done
+exit 1
+"""
+SPOOFED = """\
+for what in set command event state lock unlock available; do
+    mosquitto_pub -h localhost -t janus/rig/$what -m UNLOCK
+done
+"""
+OFFSET = "import time; print(time.clock_gettime(time.CLOCK_BOOTTIME) - time.time())"
 ALARMED = """\
 for i in $(seq 300); do
     journalctl -b -t janus-alarm -p alert | grep -q 'janusd has failed' && exit 0
@@ -479,6 +539,7 @@ PARTS: dict[str, dict[str, Callable[[Guest], Figures]]] = {
         "wrong-face": wrong_face,
         "exit-button": exit_button,
         "session": session,
+        "mqtt": mqtt,
     },
     "edges": {"trigger-edges": trigger_edges},
     "kills": {
