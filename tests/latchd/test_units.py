@@ -149,7 +149,7 @@ def is_at_most(tenths: int, path: Path) -> bool:
 
 
 def test_from_systemd_257_on_everybody_keeps_their_number() -> None:
-    assert unit("since-257.conf")["Service"] == {"PrivateUsers": "identity"}
+    assert unit("since-257.conf")["Service"] == {"PrivateUsers": "identity", "RestartMode": "direct"}
     for name in ("janusd.service", "janus-latchd.service"):  # the value that would make all peers 65534
         assert "PrivateUsers" not in unit(name)["Service"]
 

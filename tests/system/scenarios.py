@@ -145,6 +145,7 @@ def kill(unit: str, signal: str) -> Callable[[Guest], Figures]:
 
     def play(guest: Guest) -> Figures:
         guest.act("ready", unit, "120")
+        start_s = guest.ask("date +%s")
         guest.act("show", "ada")
         guest.act("kill", unit, signal, "90")
         guest.act("wait", str(RELAY), "0", "30")
@@ -159,6 +160,8 @@ def kill(unit: str, signal: str) -> Callable[[Guest], Figures]:
         # Ada was there still when the unit came back: that pulse may end.
         guest.act("wait", str(RELAY), "0", "30")
         guest.act("stays", str(RELAY), "0", "2")
+        alarms = guest.ask(f"journalctl -b -t janus-alarm -o cat --since=@{start_s}")
+        assert not alarms, f"one failure raised an alarm: {alarms}"
         took_s, asked_s = locked_s - killed_s, ASKED_S[signal]
         assert took_s <= asked_s + BUSY_S, f"locked only after {took_s:.2f} s"
         return {
