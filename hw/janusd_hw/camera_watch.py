@@ -29,8 +29,8 @@ SILENT_S = 1.2
 """Without a good frame for so long a camera has failed. With `_LOOK_S` and `_END_S` it is told after 1.6 s: a
 busy board has 0.4 left of the two seconds that are promised."""
 START_S = 15.0
-"""Until the first frame: a stream may take five seconds to open, a sensor one to start, and ten where the processor is
-small and has more to do."""
+"""Until the first frame: a stream may take five seconds to open, a sensor one to start, and ten where the
+processor is small and has more to do."""
 _LOOK_S = 0.1
 _END_S = 0.3
 """A driver that lets go takes less."""

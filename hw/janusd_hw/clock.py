@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+from janusd_hw import timesync
+from janusd_hw.boottime import boottime_s
+
+__all__ = ["FakeClock", "SystemClock", "boottime_s"]
 
 _FIRST_BELIEVABLE_YEAR = 2024
 """A board without a battery-backed clock starts at 1970, or at the date of its image."""
@@ -86,11 +90,4 @@ class FakeClock:
 
 
 def _is_set(now_s: float) -> bool:
-    from janusd_hw import timesync  # noqa: PLC0415  # the latch process needs only `boottime_s`
-
     return timesync.is_set(now_s, synchronised=timesync.kernel_is_synchronised())
-
-
-def boottime_s() -> float:
-    """Seconds since boot on CLOCK_BOOTTIME, or on CLOCK_MONOTONIC where there is none (not Linux)."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

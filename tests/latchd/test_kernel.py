@@ -7,6 +7,7 @@ relay, the time electricity takes.
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -51,5 +52,8 @@ def test_a_line_of_another_process_is_a_fault_until_it_is_free(said: list[dict[s
 
 
 def test_it_is_small_and_soon_ready_on_the_real_chip(said: list[dict[str, Any]]) -> None:
-    print("resident kB:", every(said, "resident_kb"), "ready s, best of 3:", every(said, "ready_s"))
+    print("resident kB:", every(said, "resident_kb"))
+    for ready_s in every(said, "ready_s"):
+        in_ms = f"median {1000 * median(ready_s):.0f} ms, max {1000 * max(ready_s):.0f} ms"
+        print(f"ready after, of {len(ready_s)} starts in this kernel: {in_ms}")
     assert max(every(said, "resident_kb")) < 15 * 1024

@@ -29,53 +29,39 @@ _REMEDIES = {
 class HeldLine:
     """A line of the configuration: held, or with a fault that says why not."""
 
-    def __init__(self, at: int, role: str, line: Line, gpiod: Gpiod) -> None:
-        """Nothing is requested yet; `at` is the number of its door."""
-        self.at, self.role, self.line, self.chip = at, role, line, line.chip
+    def __init__(self, door: str, role: str, line: Line, gpiod: Gpiod) -> None:
+        """Nothing is requested yet."""
+        self.door, self.role, self.line, self.chip = door, role, line, line.chip
         self.is_input, self.is_relay = role not in OUTPUTS, role == "relay"
         self.was: bool | None = None
-        """What an output was set to, or an input was last; None where that is not known."""
+        """What an input was last; None where that is not known."""
         self.fault, self._gpiod = "", gpiod
         self.request: Any = None
 
-    def __str__(self) -> str:
-        return f"{self.role} ({self.chip} line {self.line.line})"
-
-    def put(self, level: bool, *, anew: bool = False) -> bool:
-        """Set an output that is not there already, or `anew`, and read it back; whether a relay is there.
-
-        A relay that is not is tried on and on; no lamp is worth that.
-        """
-        if anew or self.was is not level:
-            with self._faults():
-                self.request = self.request or self._take(level)
-                self.request.set_value(self.line.line, self._gpiod.line.Value(int(level)))
-                if bool(self.request.get_value(self.line.line)) is not level:
-                    raise OSError(f"set to {level:d} but reads {not level:d}")
-            self.was = None if self.fault and self.is_relay else level
-        return self.was is level
+    def put(self, level: bool) -> bool:
+        """Set an output and read it back, also where it should be already; whether it is there."""
+        with self._faults():
+            request = self.request = self.request or self._take(level)
+            request.set_value(self.line.line, self._gpiod.line.Value(int(level)))
+            if bool(request.get_value(self.line.line)) is not level:
+                raise OSError(f"set to {level:d} but reads {not level:d}")
+        return not self.fault
 
     def level(self, *, of_edges: bool = False) -> list[bool]:
         """The level of an input, or those after its edges since the last call; none where it has a fault."""
         levels = []
         with self._faults():
-            self.request = self.request or self._take()
+            request = self.request = self.request or self._take()
             if of_edges:
                 rising = self._gpiod.EdgeEvent.Type.RISING_EDGE
-                levels = [edge.event_type is rising for edge in self.request.read_edge_events()]
+                levels = [edge.event_type is rising for edge in request.read_edge_events()]
             else:
-                levels = [bool(self.request.get_value(self.line.line))]
+                levels = [bool(request.get_value(self.line.line))]
         return levels
 
     def at_rest(self, level: bool) -> str:
         """Chip, offset and electrical level, for a program without libgpiod and without latch.toml."""
         return f"{self.chip} {self.request.offsets[0]} {level is not self.line.active_low:d}\n"
-
-    def let_go(self) -> None:
-        """Give the line back to the kernel."""
-        request, self.request = self.request, None
-        if request is not None:
-            request.release()
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -85,9 +71,12 @@ class HeldLine:
             self.fault = ""
         except (OSError, ValueError) as error:  # ValueError: the chip has no line of that name
             number, reason = getattr(error, "errno", errno.EINVAL), getattr(error, "strerror", None) or error
-            self.fault = f"{self}: {reason}; {_REMEDIES.get(number, 'check the wiring and dmesg')}"
-            if self.is_input or number == errno.ENODEV:  # to be requested anew; an output rather stays as is
-                self.let_go()
+            remedy = _REMEDIES.get(number, "check the wiring and dmesg")
+            self.fault = f"{self.role} ({self.chip} line {self.line.line}): {reason}; {remedy}"
+            request = self.request
+            if request and (self.is_input or number == errno.ENODEV):
+                self.request = None  # to be requested anew; an output rather stays as is
+                request.release()
 
     def _take(self, level: bool = False) -> Any:  # noqa: ANN401 - libgpiod's request, or what stands in for it
         gpio, line = self._gpiod.line, self.line

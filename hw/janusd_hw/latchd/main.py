@@ -35,12 +35,9 @@ def main(arguments: list[str] | None = None, gpiod: Gpiod = None) -> int:
         if gpiod is None:
             import gpiod  # noqa: PLC0415 - a stand-in needs none
         Latchd(settings, _listener(settings.socket), uids, gpiod).run()
-    except (ConfigError, KeyError) as error:  # KeyError: there is no such user
-        log(f"janus-latchd: {path}: {error}")
-        return EXIT_CONFIG
-    except (OSError, ImportError) as error:
-        log(f"janus-latchd: {error}")
-        return EXIT_FAULT
+    except (ConfigError, KeyError, OSError, ImportError) as error:  # KeyError: there is no such user
+        log(f"janus-latchd with {path}: {error}")
+        return EXIT_CONFIG if isinstance(error, ConfigError | KeyError) else EXIT_FAULT
     return 0
 
 

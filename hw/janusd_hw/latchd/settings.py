@@ -14,7 +14,7 @@ from janusd.errors import ConfigError
 DEFAULT_PATH = "/etc/janus/latch.toml"
 LONGEST_S = 30.0
 """No configuration can make a release longer."""
-OUTPUTS = ("relay", "led_released", "led_alarm", "led_status", "buzzer")
+OUTPUTS = ("relay", "led_released", "led_alarm", "led_status", "led_nir", "buzzer")
 ROLES = (*OUTPUTS, "rex", "contact", "tamper")
 T = TypeVar("T", "Line", "Door", "Settings")
 _KINDS = {float: "a number", bool: "true or false", str: "text in quotes", dict: "a table", tuple: "a list"}

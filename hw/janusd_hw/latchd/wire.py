@@ -64,7 +64,7 @@ class Flag(IntFlag):
 def unpack_ask(packet: bytes) -> tuple[Ask, int, float, str]:
     """Give kind, number, seconds and text of a request. Raises ValueError on anything else."""
     if not ASK.size <= len(packet) <= ASK_BYTES:
-        raise ValueError(f"a request of {len(packet)} bytes")
+        raise ValueError(f"a request of {len(packet)} bytes" if packet else "it hung up")
     version, kind, number, hold_ms = ASK.unpack_from(packet)
     ask, text = Ask(kind), packet[ASK.size :].decode("ascii")
     must, takes_time = ask in (Ask.HELLO, Ask.INDICATE), ask in (Ask.RELEASE, Ask.INDICATE)
