@@ -43,6 +43,8 @@ class CameraSection(_Section, frozen=True):
     """
     nir_identity: str = ""
     """Which one that must be."""
+    nir_lamp: Literal["always", "latchd"] = "always"
+    """What lights the IR lamp: a supply of its own, or `led_nir` of janus-latchd while janusd looks."""
     pixels: Literal["auto", "mjpeg", "yuyv"] = "auto"
     """For V4L2: how the camera sends pictures. Larger ones than 640x480 need mjpeg on USB 2."""
     backlight: bool = True
@@ -374,6 +376,7 @@ def _contradictions(config: Config, text: str) -> list[str]:
             + f'no such time zone {config.rules.zone!r} on this system; write one as "Europe/Berlin"'
         )
     problems += _camera_contradictions(config.camera, text)
+    problems += _pair_contradictions(config, text)
     return problems
 
 
@@ -390,6 +393,21 @@ def _camera_contradictions(camera: CameraSection, text: str) -> list[str]:
         )
     if camera.nir_device and camera.nir_device == camera.device:
         problems.append(where(text, "camera", "nir_device") + "must be another camera than camera.device")
+    return problems
+
+
+def _pair_contradictions(config: Config, text: str) -> list[str]:
+    problems = []
+    if config.attack.nir and not config.camera.nir_device:
+        problems.append(
+            where(text, "attack", "nir")
+            + "needs a second camera, or every face is refused: name it in camera.nir_device"
+        )
+    if config.camera.nir_lamp == "latchd" and config.latch.driver != "latchd":
+        problems.append(
+            where(text, "camera", "nir_lamp")
+            + '"latchd" needs latch.driver = "latchd": its process holds the lamp\'s line'
+        )
     return problems
 
 

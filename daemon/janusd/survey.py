@@ -6,6 +6,9 @@
     {"ask": "look", "root": "/", "board": ""}                       -> board, cameras, chips, keys ...
     {"ask": "promise", "years": 1, "people": 4, "tries_a_day": 2}   -> threshold, and whom it would refuse
     {"ask": "picture", "camera": {...}, "width": 64, "height": 36}  -> a small picture, faces, light
+    {"ask": "pair", "camera": {...}, "latch": TEXT, "door": "front",
+     "width": 64, "height": 36}                                     -> one of each camera of a pair
+    {"ask": "lamp"}                                                 -> what the lamp of that pair lights
     {"ask": "check", "janus": TEXT, "latch": TEXT}                  -> what is wrong with both files
     {"ask": "settings", "janus": TEXT, "latch": TEXT}               -> both without any free text, as lines
     {"ask": "pulse", "latch": TEXT, "door": "front", "hold_s": 1}   -> what went wrong with the relay, or ""
@@ -33,6 +36,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal, TextIO, TypeAlias, get_origin
 
 import cv2
@@ -46,7 +50,9 @@ from janusd.core.types import Face, Frame, Image
 from janusd.errors import ConfigError, JanusError
 from janusd.ports import Camera, Detector, KeySource
 from janusd.vault.keys import BoundKey, CredentialBinding, CredentialKey, FileKey, what_it_stops
-from janusd_hw import discovery
+from janusd_hw import discovery, nir_lamp
+from janusd_hw.camera_pair import PairCamera
+from janusd_hw.discovery import LampLine
 from janusd_hw.latchd import settings as latch_settings
 
 Request: TypeAlias = dict[str, Any]
@@ -54,6 +60,10 @@ Request: TypeAlias = dict[str, Any]
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MOST_PICTURES_S = 3.0
 """How far back the frame rate is measured."""
+_FIRST_FRAMES = 8
+"""Of a pair, not looked at: one camera starts before the other, and both still find their exposure."""
+_LAMP_S = 0.4
+"""For how long a lamp is lit, dark and lit again; the first half of it the exposure settles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,7 @@ class Surveyor:
         self._frames: Iterator[Frame] = iter(())
         self._of: CameraSection | None = None
         self._shown_s: list[float] = []
+        self._lamp: LampLine | None = None
 
     def answer(self, request: Request) -> object:  # noqa: PLR0911 - one for each thing asked
         """What was asked. Raises JanusError."""
@@ -122,6 +133,13 @@ class Surveyor:
             case "picture":
                 camera = msgspec.convert(request["camera"], CameraSection)
                 return self.picture(camera, int(request["width"]), int(request["height"]))
+            case "pair":
+                camera = msgspec.convert(request["camera"], CameraSection)
+                latch, door = str(request["latch"]), str(request["door"])
+                lamp = LampLine(latch, door, root) if latch else None
+                return self.pair(camera, int(request["width"]), int(request["height"]), lamp)
+            case "lamp":
+                return self.lamp()
             case "close":
                 self.close()
                 return {}
@@ -139,34 +157,96 @@ class Surveyor:
 
     def picture(self, section: CameraSection, width: int, height: int) -> dict[str, object]:
         """One picture, made small. Raises CameraError."""
-        if section != self._of:
+        return self._small(self._frame(section).image, width, height)
+
+    def pair(self, section: CameraSection, width: int, height: int, lamp: LampLine | None) -> object:
+        """One picture of each camera of a pair, taken at the same moment, with its lamp lit where it has one.
+
+        Raises CameraError where one gives no frame of the moment of the other's.
+        """
+        is_new = section != self._of
+        if is_new:
             self.close()
-            self._camera = self._open_camera(section)
-            self._frames, self._of, self._shown_s = self._camera.frames(), section, []
+            self._lamp = lamp
+        trouble = "" if self._lamp is None else self._lamp.put(is_lit=True)
+        frame = self._frame(section)
+        for _ in range(_FIRST_FRAMES if is_new else 0):
+            frame = self._frame(section)
+        if frame.nir is None or not isinstance(self._camera, PairCamera):
+            raise ConfigError("that is one camera, not a pair", "name a second one: camera.nir_device")
+        offset_s = self._camera.seen.standing(frame.captured_s).offset_s or 0.0
+        return {
+            "colour": self._small(frame.image, width, height),
+            "infrared": self._small(frame.nir, width, height),
+            "skew_ms": round(1000 * abs(offset_s), 1),
+            "lamp_trouble": trouble,
+        }
+
+    def lamp(self) -> object:
+        """What the lamp of the pair that was looked through last lights: the infrared picture's mean level.
+
+        Raises ConfigError where none is open or it has no lamp, CameraError where a camera fails.
+        """
+        pair, lamp = self._camera, self._lamp
+        if lamp is None or not isinstance(pair, PairCamera):
+            raise ConfigError("there is no lamp to try", "look through a pair with led_nir first")
+        levels, trouble = [], ""
+        for is_lit in (True, False, True):
+            trouble = trouble or lamp.put(is_lit=is_lit)
+            end_s = time.monotonic() + _LAMP_S
+            last: list[float] = []
+            while time.monotonic() < end_s:
+                frame = next(self._frames, None)
+                if frame is None or frame.nir is None:
+                    break
+                if time.monotonic() > end_s - _LAMP_S / 2:
+                    last.append(float(frame.nir[::8, ::8, 1].mean()))
+            levels.append(fmean(last) if last else 0.0)
+        lit, dark, _ = levels
+        shines = not trouble and nir_lamp.makes_light(lit, dark)
+        return {"lit": round(lit, 1), "dark": round(dark, 1), "shines": shines, "trouble": trouble}
+
+    def _frame(self, section: CameraSection) -> Frame:
+        """The next frame of that camera, or that pair. Raises CameraError."""
+        if section != self._of:
+            self._open(section)
+            self._shown_s = []
         frame = next(self._frames, None)
         if frame is None:  # a replay that ended: from its start
-            self.close()
-            self._camera = self._open_camera(section)
-            self._frames, self._of = self._camera.frames(), section
+            self._open(section)
             frame = next(self._frames)
         self._shown_s = [s for s in self._shown_s if time.monotonic() - s < _MOST_PICTURES_S]
         self._shown_s.append(time.monotonic())
-        rows, columns = frame.image.shape[:2]
-        small = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
+        return frame
+
+    def _open(self, section: CameraSection) -> None:
+        self._let_go()
+        self._camera = self._open_camera(section)
+        self._frames, self._of = self._camera.frames(), section
+
+    def _small(self, image: Image, width: int, height: int) -> dict[str, object]:
+        rows, columns = image.shape[:2]
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         if self._detector is None:
             self._detector = self._open_detector()
         return {
             "width_px": columns,
             "height_px": rows,
             "brightness": round(float(np.mean(small @ _LUMA)), 1),
-            "faces": [_where(face, frame.image) for face in self._detector.detect(frame.image)],
+            "faces": [_where(face, image) for face in self._detector.detect(image)],
             "width": width,
             "height": height,
             "rgb": binascii.b2a_base64(np.ascontiguousarray(small).tobytes(), newline=False).decode("ascii"),
         }
 
     def close(self) -> None:
-        """Let go of the camera."""
+        """Let go of the camera, and of a lamp."""
+        self._let_go()
+        if self._lamp is not None:
+            self._lamp.close()
+        self._lamp = None
+
+    def _let_go(self) -> None:
         if self._camera is not None:
             self._camera.close()
             close = getattr(self._frames, "close", None)
@@ -278,6 +358,10 @@ def check(janus: str, latch: str) -> dict[str, object]:
                 problems += [line.replace(f"{folder}/", "") for line in error.what.splitlines()]
     if not problems and janus_is.latch.driver == "latchd":
         wanted = [door for door in doors if door.name == janus_is.latch.door]
+        if wanted and janus_is.camera.nir_lamp == "latchd" and nir_lamp.LAMP not in wanted[0].lines:
+            problems.append(
+                f"janus.toml: camera.nir_lamp: {wanted[0].name!r} of latch.toml has no {nir_lamp.LAMP}"
+            )
         if not wanted:
             problems.append(f"janus.toml: latch.door: there is no door {janus_is.latch.door!r} in latch.toml")
         elif wanted[0].hold_max_s < janus_is.latch.hold_s:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -23,8 +23,18 @@ class FakeCamera:
 
     name = "fake"
 
-    def __init__(self, mood: Mood = "good", *, fps: float = 30.0, scene: Image | None = None) -> None:
-        """`scene` is what stands before it; without one, contours at chance that stay where they are."""
+    def __init__(
+        self,
+        mood: Mood = "good",
+        *,
+        fps: float = 30.0,
+        scene: Image | None = None,
+        lit_by: Callable[[], bool] | None = None,
+    ) -> None:
+        """`scene` is what stands before it; without one, contours at chance that stay where they are.
+
+        `lit_by` says whether a lamp burns: without it the scene is as dark as a night in near infrared.
+        """
         self.mood: Mood = mood
         self.fps = fps
         self.metered: list[Box] = []
@@ -36,6 +46,7 @@ class FakeCamera:
         self._rng = np.random.default_rng(0)
         self._scene = _contours(self._rng) if scene is None else scene
         self._recorded: list[Image] = []
+        self._lit_by = lit_by
 
     def frames(self) -> Iterator[Frame]:
         """Frames in its mood of the moment."""
@@ -78,7 +89,8 @@ class FakeCamera:
         return at_s
 
     def _image(self, sequence: int) -> Image:
-        noisy = np.clip(self._scene + self._rng.normal(0, 3, self._scene.shape), 0, 255).astype(np.uint8)
+        scene = self._scene if self._lit_by is None or self._lit_by() else self._scene // 16
+        noisy = np.clip(scene + self._rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8)
         if self.mood == "frozen":
             return self._recorded[-1]
         if self.mood == "looped":

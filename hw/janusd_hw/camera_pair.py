@@ -1,8 +1,8 @@
 """Two cameras that look at the same place: one in colour, one without an infrared filter beside an IR lamp.
 
 Each colour frame carries what the other one saw at the same moment. Paper and glass do not look in near
-infrared as they do in colour: what that says of a face is for attack detection. The lamp burns all the time;
-it is not switched from here.
+infrared as they do in colour: what that says of a face is for attack detection. The lamp burns all the time,
+by a supply of its own or, kept lit from here, by janus-latchd (`nir_lamp`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 from janusd.core.types import Box, Frame
 from janusd.errors import CameraError
 from janusd.ports import Camera, Meter
+from janusd_hw.nir_lamp import NirLamp
+from janusd_hw.pair_check import TOLERANCE_S, PairSeen
 
-TOLERANCE_S = 0.04
-"""A face that walks moves by some 5 cm in this time; two cameras of 25 frames a second always reach it."""
 _KEPT = 16
 _ALONE_S = 1.5
 """For so long colour frames may come without a partner."""
@@ -29,8 +29,21 @@ _END_S = 0.3
 class PairCamera:
     """A `Camera` whose frames hold `nir`. Frames without a partner are left out."""
 
-    def __init__(self, colour: Camera, infrared: Camera, *, tolerance_s: float = TOLERANCE_S) -> None:
-        """Both must give capture times of one clock."""
+    def __init__(
+        self,
+        colour: Camera,
+        infrared: Camera,
+        *,
+        tolerance_s: float = TOLERANCE_S,
+        seen: PairSeen | None = None,
+        lamp: NirLamp | None = None,
+    ) -> None:
+        """Both must give capture times of one clock.
+
+        `seen` keeps for the doctor what the frames were like, beyond this object's life; `lamp` is kept lit
+        while frames are taken.
+        """
+        self.seen, self._lamp = seen or PairSeen(), lamp
         self._colour, self._infrared, self._tolerance_s = colour, infrared, tolerance_s
         self._news = threading.Condition()
         """Guards both below."""
@@ -55,8 +68,11 @@ class PairCamera:
         paired_s: float | None = None
         try:
             for frame in self._colour.frames():
+                if self._lamp is not None:
+                    self._lamp.keep(frame.captured_s)
                 paired_s = frame.captured_s if paired_s is None else paired_s
                 partner = self._partner(frame.captured_s)
+                self.seen.colour(frame, is_partnered=partner is not None)
                 if partner is not None:
                     paired_s = frame.captured_s
                     grey = partner.image[:, :, 1:2]  # a sensor without filter says the same in all channels
@@ -68,6 +84,8 @@ class PairCamera:
                     )
         finally:
             self.close()
+            if self._lamp is not None:
+                self._lamp.put_out()
             thread.join(_END_S)
 
     def meter(self, box_px: Box) -> None:
@@ -86,6 +104,7 @@ class PairCamera:
     def _take(self) -> None:
         try:
             for frame in self._infrared.frames():
+                self.seen.infrared(frame)
                 with self._news:
                     self._seen.append(frame)
                     self._news.notify_all()

@@ -1,6 +1,6 @@
 """What hardware there is: board, cameras, GPIO chips, accelerators. For `janusd --discover`.
 
-Nothing is switched, requested or configured by looking, but for `pulse`.
+Nothing is switched, requested or configured by looking, but for `pulse` and `LampLine`.
 
 `root` is "/" on a device. Below another folder the same paths are looked at, and two kinds of folder
 stand in for hardware there, so that everything above can be tried without any:
@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from janusd import programs
 from janusd.errors import LatchError
@@ -31,6 +32,8 @@ from janusd_hw import boards, v4l2
 from janusd_hw.boards import Board
 from janusd_hw.latch_remote import RemoteLatch
 from janusd_hw.latchd import settings as latch_settings
+from janusd_hw.latchd.lines import HeldLine
+from janusd_hw.nir_lamp import LAMP
 
 _QUERYCAP = 0x80685600
 """VIDIOC_QUERYCAP, _IOR('V', 0, struct v4l2_capability of 104 bytes)."""
@@ -309,6 +312,42 @@ def pulse(latch_text: str, door: str, hold_s: float, root: Path = Path("/")) -> 
             latch.close()
             child.terminate()
             child.communicate()
+
+
+class LampLine:
+    """The infrared lamp of a latch.toml, held by us: for setup, while no janus-latchd holds it."""
+
+    def __init__(self, latch_text: str, door: str, root: Path = Path("/")) -> None:
+        """Nothing is requested yet. Raises ConfigError of a text that is no latch.toml."""
+        with tempfile.TemporaryDirectory(prefix="janus-lamp-") as folder:
+            file = Path(folder) / "latch.toml"
+            file.write_text(latch_text, encoding="utf-8")
+            doors = latch_settings.load(str(file)).doors
+        line = next((one.lines[LAMP] for one in doors if one.name == door and LAMP in one.lines), None)
+        self._held = None if line is None else HeldLine(door, LAMP, line, _gpiod(root))
+
+    def put(self, *, is_lit: bool) -> str:
+        """Light it or put it out; what went wrong, or ""."""
+        if self._held is None:
+            return "latch.toml names no led_nir for this door"
+        self._held.put(is_lit)
+        return self._held.fault
+
+    def close(self) -> None:
+        """Put it out and give the line back."""
+        if self._held is not None and self._held.request is not None:
+            self._held.put(level=False)
+            self._held.request.release()
+            self._held.request = None
+
+
+def _gpiod(root: Path) -> Any:  # noqa: ANN401 - libgpiod's module, or what stands in for it
+    folder = root / "dev/gpiochip0"
+    if folder.is_dir():
+        from janusd_hw.fake_gpiod import FakeChip, FakeGpiod  # noqa: PLC0415 - only where a folder stands in
+
+        return FakeGpiod(FakeChip(folder, "falls"))
+    return importlib.import_module("gpiod")
 
 
 def _is_told(fault: str) -> bool:

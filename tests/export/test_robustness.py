@@ -109,3 +109,16 @@ def test_friends_are_the_corresponding_rows_and_strangers_all_others():
 
 def test_kinds_have_a_function_each():
     assert {kind.name for kind in CURVES} == set(changes._KINDS)
+
+
+def test_a_nod_moves_the_nose_up_or_down_and_not_aside():
+    image = np.zeros((160, 140, 3), np.uint8)
+    cv2.circle(image, (70, 80), 3, (255, 255, 255), -1)  # the tip of the nose
+    moved = []
+    for seed in range(8):
+        nodded = Step("nod", 20.0, "")(image, POINTS, seed)
+        y, x = np.argwhere(nodded[:, :, 0] > 128).mean(axis=0)
+        assert abs(x - 70) < 1
+        moved.append(y - 80)
+    assert min(moved) < -5
+    assert max(moved) > 5

@@ -505,7 +505,7 @@ def picamera2(guest: Guest) -> Figures:
             said = guest.ask("janusctl --json log --limit 20", check=False)
             assert "unknown" in said.lower(), f"the stranger was not even looked at: {said}"
             guest.run("systemctl stop janusd")  # two do not fit into the memory
-            figures = json.loads(guest.ask("python3 -I /rig/virtual_camera.py --look", timeout_s=200))
+            figures = json.loads(guest.ask("python3 -I /rig/virtual_camera.py --look", timeout_s=500))
         finally:
             guest.run("rm -rf /run/systemd/system/janusd.service.d /run/rig/film")
     return dict(figures)

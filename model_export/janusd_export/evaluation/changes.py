@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusd.core.types import Image, Points
+from janusd_export.detector.turning import turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,12 @@ CURVES: Final = (
         "degrees of turn",
         "the head turns away; an ellipsoid with the photograph painted on",
         _same((0.0, 10.0, 20.0, 30.0, 45.0)),
+    ),
+    Kind(
+        "nod",
+        "degrees up or down",
+        "the head nods, up or down by chance; the face bent as though it stood out of the photograph",
+        _same((0.0, 10.0, 20.0, 30.0)),
     ),
     Kind(
         "rotation",
@@ -176,22 +183,27 @@ def _yaw(image: Image, points: Points, level: float, rng: np.random.Generator) -
     source_u = np.where(is_face, np.clip(x, -a, a), u)  # the far cheek was never photographed
     map_x = (centre[0] + source_u * across[0] + v * down[0]).astype(np.float32)
     map_y = (centre[1] + source_u * across[1] + v * down[1]).astype(np.float32)
-    turned = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return turned.astype(np.float64)
+    painted = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return painted.astype(np.float64)
+
+
+def _nod(image: Image, points: Points, level: float, rng: np.random.Generator) -> _Real:
+    side = 1 if rng.random() < 0.5 else -1
+    return turned(image, points, 0.0, side * level)[0].astype(np.float64)
 
 
 def _rotation(image: Image, points: Points, level: float, rng: np.random.Generator) -> _Real:
     side = 1 if rng.random() < 0.5 else -1
     centre = points.mean(axis=0).astype(np.float64)
     matrix = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), side * level, 1.0)
-    turned = cv2.warpAffine(
+    tilted = cv2.warpAffine(
         image,
         matrix,
         (image.shape[1], image.shape[0]),
         borderMode=cv2.BORDER_REPLICATE,
         flags=cv2.INTER_LINEAR,
     )
-    return turned.astype(np.float64)
+    return tilted.astype(np.float64)
 
 
 def _occlusion(image: Image, points: Points, level: float, rng: np.random.Generator) -> _Real:
@@ -225,6 +237,7 @@ _KINDS: Final[dict[str, Callable[[Image, Points, float, np.random.Generator], _R
     "blur": _blur,
     "resolution": _resolution,
     "yaw": _yaw,
+    "nod": _nod,
     "rotation": _rotation,
     "occlusion": _occlusion,
 }

@@ -15,7 +15,7 @@ from msgspec import Meta
 from janusd import sections
 from janusd.cli.setup.tomledit import dumps
 
-ROLES = ("relay", "rex", "contact", "tamper", "trigger", "led_released", "led_alarm", "buzzer")
+ROLES = ("relay", "rex", "contact", "tamper", "trigger", "led_released", "led_alarm", "led_nir", "buzzer")
 """As in latch.toml; relay first, the only one that a lock must have."""
 
 
@@ -77,6 +77,7 @@ class LinesAnswer(_Section):
     trigger: Plug | None = None
     led_released: Plug | None = None
     led_alarm: Plug | None = None
+    led_nir: Plug | None = None
     buzzer: Plug | None = None
 
     def wires(self) -> dict[str, Wire]:
@@ -94,6 +95,19 @@ class PulseAnswer(_Section):
 
     relay: bool = False
     hold_s: Annotated[float, Meta(ge=0.2, le=5)] = 1.0
+
+
+class NirAnswer(_Section):
+    """[nir]: a second camera, without infrared filter."""
+
+    device: str = ""
+    """Of the same driver as [camera]; of a replay the path of its recording. Empty: there is one camera."""
+    identity: str = ""
+    """Empty: the one that sits there now."""
+    lamp: Literal["always", "latchd"] = "always"
+    """As camera.nir_lamp."""
+    required: bool = True
+    """Whether a face must be found there: attack.nir."""
 
 
 class PromiseAnswer(_Section):
@@ -134,6 +148,7 @@ class Answers(_Section):
     accelerator: AcceleratorAnswer | None = None
     lines: LinesAnswer | None = None
     pulse: PulseAnswer | None = None
+    nir: NirAnswer | None = None
     promise: PromiseAnswer | None = None
     keys: KeysAnswer | None = None
     units: UnitsAnswer | None = None
@@ -194,11 +209,18 @@ rex = 13                      # the exit button's second contact; leave out what
 # trigger = 18                # a PIR or a bell that wakes recognition
 # led_released = 22
 # led_alarm = 36
+# led_nir = 33                # the transistor of an infrared lamp
 # buzzer = 37
 
 [pulse]
 relay = false                 # true: release the relay once, without asking: somebody must stand at the door
 hold_s = 1
+
+[nir]                         # without this section a second camera stays as it is configured
+device = ""                   # of the same driver as [camera]: "1", "/dev/video2"; empty: there is one camera
+identity = ""                 # which camera must sit there; empty: the one that does now
+lamp = "always"               # by a supply of its own; "latchd": led_nir of [lines], lit while the door looks
+required = true               # a face must be found and match in near infrared too
 
 [promise]                     # one false unlock in so many years ...
 years = 1

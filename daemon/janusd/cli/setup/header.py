@@ -20,6 +20,7 @@ ROLE_WORDS = {
     "trigger": "trigger",
     "led_released": "LED open",
     "led_alarm": "LED alarm",
+    "led_nir": "IR lamp",
     "buzzer": "buzzer",
 }
 _LABEL, _MIDDLE = 22, 17

@@ -56,6 +56,8 @@ class Person:
             self.console = Console(highlight=False, markup=False, emoji=False, width=_WIDEST)
         self.is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         self._about = ""
+        self.questions = 0
+        """How many were asked."""
 
     # Telling
 
@@ -118,6 +120,7 @@ class Person:
         """One line of text; `default` for Enter alone. Raises Back, Skip, Quit, EOFError."""
         if not self.is_asked:
             raise RuntimeError(f"nobody is here to answer: {question}")
+        self.questions += 1
         while True:
             hint = f" [{escape(default)}]" if default else ""
             prompt = Text.assemble(" " * _INDENT, (question, "bold"), (hint, "dim"), ": ")

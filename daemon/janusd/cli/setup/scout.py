@@ -157,6 +157,26 @@ class Picture(Seen, frozen=True):
     """width x height x 3 bytes, base64."""
 
 
+class Pair(Seen, frozen=True):
+    """One small picture of each camera of a pair, taken at the same moment."""
+
+    colour: Picture
+    infrared: Picture
+    skew_ms: float
+    """How far apart their frames are, in the middle."""
+    lamp_trouble: str = ""
+    """Why its lamp cannot be lit; empty where it is, or burns by itself."""
+
+
+class Lamp(Seen, frozen=True):
+    """What an infrared lamp does: mean levels of the infrared picture, 0..255."""
+
+    lit: float
+    dark: float
+    shines: bool
+    trouble: str = ""
+
+
 class Line(Protocol):
     """One who answers requests: the process, or in tests the same code in this one."""
 
@@ -227,6 +247,17 @@ class Scout:
     def picture(self, camera: dict[str, object], width: int, height: int) -> Picture:
         """One picture of that camera. Raises JanusError where it gives none."""
         return self._ask(Picture, ask="picture", camera=camera, width=width, height=height)
+
+    def pair(self, camera: dict[str, object], latch: str, door: str, width: int, height: int) -> Pair:
+        """One picture of each camera of a pair; `latch` is a latch.toml whose lamp is lit, or "".
+
+        Raises JanusError where they give none of the same moment.
+        """
+        return self._ask(Pair, ask="pair", camera=camera, latch=latch, door=door, width=width, height=height)
+
+    def lamp(self) -> Lamp:
+        """What the lamp of that pair lights, before `let_go`. Raises JanusError."""
+        return self._ask(Lamp, ask="lamp")
 
     def let_go(self) -> None:
         """Close the camera again."""

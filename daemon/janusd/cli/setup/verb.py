@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from janusd.cli.setup.scout import Line
     from janusd.cli.setup.wizard import Wizard
 
-STEPS = ("board", "camera", "accelerator", "lines", "pulse", "promise", "keys", "units", "enrol")
+STEPS = ("board", "camera", "accelerator", "lines", "pulse", "nir", "promise", "keys", "units", "enrol")
 MORE = """\
 It asks for board, camera, lock, promise and key, shows what it would write, and writes
 nothing before you agree. At every question '?' explains, 'back' goes back, 'skip' leaves

@@ -17,6 +17,7 @@ _USUAL: dict[str, dict[str, Any]] = {
     "trigger": {"active_low": False},
     "led_released": {"active_low": False},
     "led_alarm": {"active_low": False},
+    "led_nir": {"active_low": False},
     "buzzer": {"active_low": False},
 }
 """As hw/WIRING.md draws them: inputs close to ground, outputs drive a transistor with high."""

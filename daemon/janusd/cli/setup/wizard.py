@@ -148,9 +148,13 @@ class Wizard:
         for step in STEPS:
             if step not in wanted:
                 setattr(desk.answers, step.name, None)
-        at = 0
+        at, way = 0, 1
         while at < len(wanted):
-            at = max(0, at + self._ask(desk, wanted[at], at + 1, len(wanted)))
+            questions = self._person.questions
+            moved = self._ask(desk, wanted[at], at + 1, len(wanted))
+            if way < 0 < at and self._person.questions == questions:
+                moved = -1  # it had nothing to ask: whoever goes back goes on back
+            at, way = max(0, at + moved), moved
             self._keep()
         self._at = ""
 

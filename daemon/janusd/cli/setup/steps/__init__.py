@@ -9,6 +9,7 @@ from janusd.cli.setup.steps.camera import CameraStep
 from janusd.cli.setup.steps.enrol import EnrolStep
 from janusd.cli.setup.steps.keys import KeysStep
 from janusd.cli.setup.steps.lines import LinesStep
+from janusd.cli.setup.steps.nir import NirStep
 from janusd.cli.setup.steps.promise import PromiseStep
 from janusd.cli.setup.steps.pulse import PulseStep
 from janusd.cli.setup.steps.units import UnitsStep
@@ -19,6 +20,7 @@ STEPS: tuple[Step, ...] = (
     AcceleratorStep(),
     LinesStep(),
     PulseStep(),
+    NirStep(),
     PromiseStep(),
     KeysStep(),
     UnitsStep(),

@@ -18,6 +18,7 @@ _ALIASES = {
     "pir": "trigger",
     "bell": "trigger",
     "lock": "relay",
+    "infrared": "led_nir",
 }
 _NOTHING = ("-", "none", "no", "off")
 
