@@ -105,6 +105,15 @@ def test_life_shown_by_one_face_does_not_speak_for_the_next() -> None:
     assert door.shown[-1].track == 2
 
 
+def test_who_goes_on_turning_stays_alive_although_views_are_compared_now_and_then_only() -> None:
+    door = Door(level=Level.LIVE)
+    door.turn(14, -14)
+    first = len(door.shown)
+    door.turn(*[14, -14] * 8)
+    assert door.number / FPS > 2 * door.presence._settings.again_s
+    assert all(shown is not None and shown.is_live for shown in door.shown[first:])
+
+
 def test_one_picture_looped_is_refused_at_every_level_but_off() -> None:
     door, still = Door(level=Level.PASSIVE), picture(0)
     reasons = [door.see(0.0, image=still) for _ in range(30)]

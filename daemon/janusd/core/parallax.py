@@ -13,21 +13,22 @@ What can is a film of a head that turns, a mask, a sheet bent hard while it is t
 program warps.
 
 A picture exchanged for another jumps; a head passes through everything between. So a path with a gap, or
-one on which the face's embedding makes most of its way in one step, is none; nor is one that the two pictures
-at its ends are mixed along (`mixture`).
+one on which the face's embedding makes most of its way in one step, is none; nor is one along which the
+pictures are mixed, or stay those of a plane (`motion`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from janusd.core import mixture
-from janusd.core.mixture import View
+from janusd.core import motion
+from janusd.core.motion import Kind, Piece, View
 from janusd.core.types import Crop, Embedding, Points
 
 Place: TypeAlias = NDArray[np.float64]
@@ -53,6 +54,9 @@ class Relief(Enum):
     """Something stands out, but the way there has a gap, or is mixed: a picture was exchanged for another."""
 
 
+_RELIEF: Final = {Kind.TURNED: Relief.STANDS_OUT, Kind.MIXED: Relief.BROKEN, Kind.FLAT: Relief.UNSEEN}
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One frame's part: where the nose lies, and how the plane is seen."""
@@ -76,15 +80,17 @@ class Bounds:
     least: int = 10
     """Frames before anything is said."""
     memory_s: float = 4.0
-    stands_out: float = 0.13
-    """By how far the averaged nose must move: a head that turns by some 20 degrees in all, 10 to either side.
-    A detector errs where a picture is seen very aslant: SIMULATED stills tilted by 50 degrees reach 0.095,
-    one that slides through a fisheye lens 0.108."""
+    stands_out: float = 0.10
+    """By how far the averaged nose must move: a head that turns by some 15 degrees in all. A detector errs
+    where a picture is seen very aslant: SIMULATED stills reach 0.11 tilted, 0.19 through a fisheye lens.
+    `motion` tells those."""
     over_noise: float = 6.0
     """And by how many standard errors of an average: with landmarks that shake by 2 px at 63 px between the
     eyes that is 0.15, with those of the door's detector on sharp pictures less than 0.10."""
-    between: tuple[float, ...] = (0.3, 0.5, 0.7)
-    """Where on the way the frames lie that must be no mixture of its ends."""
+    between: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
+    """Where on a piece of the way the frames lie that must be on their way, and no mixture of its ends."""
+    piece: float = 0.2
+    """How long a piece is at most: further apart, views are too unlike for a flow."""
     step: float = 0.5
     """Largest part of the embedding's way from one end to the other that may fall into one step."""
     gap: float = 0.4
@@ -119,12 +125,15 @@ def sight(
     length = float(np.hypot(*mouth)) / 2
     if abs(w) < _DEGENERATE or length < _DEGENERATE:
         return None
-    seen = None if crop is None else mixture.view(crop)
+    seen = None if crop is None else motion.view(crop)
     return Sight(at_s, np.array([x / w, y / w]), float(np.hypot(*eyes)) / length, embedding, seen)
 
 
-def assess(sights: tuple[Sight, ...], bounds: Bounds | None = None) -> Path:
-    """What the sights of one track amount to, in the order they were seen."""
+def assess(sights: tuple[Sight, ...], bounds: Bounds | None = None, *, looks: bool = True) -> Path:
+    """What the sights of one track amount to, in the order they were seen.
+
+    Without `looks` the views are not compared, which takes most of the time, and nothing stands out.
+    """
     bounds = bounds or Bounds()
     recent = [one for one in sights if sights[-1].at_s - one.at_s <= bounds.memory_s] if sights else []
     if len(recent) < max(bounds.least, bounds.average):
@@ -141,11 +150,13 @@ def assess(sights: tuple[Sight, ...], bounds: Bounds | None = None) -> Path:
     if moved >= bounds.stands_out and moved >= bounds.over_noise * noise:
         has_gap = _largest_gap(places @ (way / moved), means @ (way / moved)) > bounds.gap * moved
         between = recent[min(first, last) : max(first, last) + bounds.average]
-        is_broken = has_gap or _largest_step(between, bounds.average) > bounds.step
-        is_broken = is_broken or _is_mixed(
-            between, (means - means[first]) @ (way / moved**2), first, last, bounds
-        )
-        return Path(Relief.BROKEN if is_broken else Relief.STANDS_OUT, moved, noise)
+        if has_gap or _largest_step(between, bounds.average) > bounds.step:
+            return Path(Relief.BROKEN, moved, noise)
+        if not looks:
+            return Path(Relief.UNSEEN, moved, noise)
+        along = (means - means[first]) @ (way / moved**2)
+        kind = _seen(recent, along, (first, last), moved, bounds)
+        return Path(_RELIEF[kind], moved, noise)
     if moved <= bounds.stays and float(np.ptp(aspects)) >= bounds.turned * float(aspects.max()):
         return Path(Relief.FLAT, moved, noise)
     return Path(Relief.UNSEEN, moved, noise)
@@ -169,16 +180,34 @@ def _largest_gap(along: NDArray[np.float64], means: NDArray[np.float64]) -> floa
     return float(np.diff(np.concatenate([[means.min()], inside, [means.max()]])).max())
 
 
-def _is_mixed(
-    between: list[Sight], along: NDArray[np.float64], first: int, last: int, bounds: Bounds
-) -> bool:
-    """Whether the frames on the way are mixtures of its ends; `along` is 0 at one and 1 at the other."""
-    begin, middle = min(first, last), bounds.average // 2
-    inner = along[begin + 1 : max(first, last)]
-    picked = [begin + 1 + int(np.abs(inner - part).argmin()) for part in bounds.between] if len(inner) else []
-    views = [between[at - begin + middle].view for at in (begin, *picked, max(first, last))]
+def _seen(
+    sights: list[Sight], along: NDArray[np.float64], ends: tuple[int, int], moved: float, bounds: Bounds
+) -> Kind:
+    """What the views say of a way that landmarks found; where none are kept, landmarks have the last word."""
+    middle = bounds.average // 2  # of the frames that a mean is of
+    views = [one.view for one in sights[middle:]]
     known = [one for one in views if one is not None]
-    return len(known) == len(views) and mixture.is_mixed(known[0], known[1:-1], known[-1])
+    if len(known) < len(views):
+        return Kind.TURNED
+    onwards = along if ends[0] < ends[1] else 1 - along
+    return motion.judge(_pieces(known, onwards, (min(ends), max(ends)), moved, bounds))
+
+
+def _pieces(
+    views: list[View], along: NDArray[np.float64], ends: tuple[int, int], moved: float, bounds: Bounds
+) -> list[Piece]:
+    """The way in pieces, with some of the views between; `along` is 0 at its begin and 1 at its end."""
+    begin, end = ends
+    count = max(1, int(np.ceil(moved / bounds.piece)))
+    inner = range(begin + 1, end)
+    cuts = sorted(min(inner, key=lambda at: abs(along[at] - n / count)) for n in range(1, count) if inner)
+    pieces = []
+    for number, (first, last) in enumerate(pairwise([begin, *cuts, end])):
+        parts = {at: float(along[at]) * count - number for at in range(first + 1, last)}
+        picked = [min(parts, key=lambda at: abs(parts[at] - where)) for where in bounds.between if parts]
+        between = tuple((views[at], min(max(parts[at], 0.2), 0.8)) for at in picked)
+        pieces.append(Piece(views[first], between, views[last]))
+    return pieces
 
 
 def _largest_step(between: list[Sight], average: int) -> float:

@@ -35,6 +35,8 @@ class Settings:
     """For how long life that was shown counts, on its track."""
     suspect_s: float = 5.0
     """For how long a sheet that was found out stays one, on its track."""
+    again_s: float = 5.0
+    """How long after life was shown the views are compared for it once more: that takes time."""
     doubt_s: float = 60.0
     rest_s: float = 3.0
     """After a failed challenge."""
@@ -46,6 +48,7 @@ class Presence:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stream = Stream()
+        self._live_s = self._flat_s = float("-inf")
         self._number = 0
         self._track: Track | None = None
         self._doubt_s = float("-inf")
@@ -91,7 +94,7 @@ class Presence:
     def _present(self, frame: Frame, probe: Probe) -> Presentation:
         now_s, settings = frame.captured_s, self._settings
         assert self._track is not None
-        path = parallax.assess(tuple(self._sights))
+        path = parallax.assess(tuple(self._sights), looks=now_s - self._live_s >= settings.again_s)
         if path.relief is Relief.STANDS_OUT:
             self._live_s = now_s
         if path.relief is Relief.FLAT:

@@ -42,7 +42,7 @@ def living(person: Person, rng: np.random.Generator) -> Iterator[Image]:
         yaw = reach * math.sin(2 * math.pi * t)
         opacity = np.repeat(view.cutout()[..., 3:], 3, axis=2)
         yield _shown(
-            _relief(_colours(view), view, yaw), _hold(rng, t, 0.0), rng, opacity=_relief(opacity, view, yaw)
+            relief(_colours(view), view, yaw), _hold(rng, t, 0.0), rng, opacity=relief(opacity, view, yaw)
         )
 
 
@@ -53,7 +53,7 @@ def standing(person: Person, rng: np.random.Generator) -> Iterator[Image]:
     for t in np.linspace(0, 1, FRAMES):
         yaw = 2.0 * math.sin(7 * t)
         yield _shown(
-            _relief(_colours(view), view, yaw), _hold(rng, t, 0.0), rng, opacity=_relief(opacity, view, yaw)
+            relief(_colours(view), view, yaw), _hold(rng, t, 0.0), rng, opacity=relief(opacity, view, yaw)
         )
 
 
@@ -97,7 +97,7 @@ def relief_on_a_screen(person: Person, rng: np.random.Generator) -> Iterator[Ima
     """A film of a turning head on a tablet that is held in a hand."""
     view, reach = person.street[0], rng.uniform(15, 22)
     for t in np.linspace(0, 1, FRAMES):
-        turned = _relief(_flat(view), view, reach * math.sin(2 * math.pi * t))
+        turned = relief(_flat(view), view, reach * math.sin(2 * math.pi * t))
         yield _shown(turned, _hold(rng, t, 3.0), rng, frame=True)
 
 
@@ -174,7 +174,7 @@ def _about_face(view: View, side: int, face_px: float) -> Image:
     return np.asarray(laid, np.uint8)
 
 
-def _relief(image: Image, view: View, yaw_deg: float) -> Image:
+def relief(image: Image, view: View, yaw_deg: float) -> Image:
     """A portrait's picture over a relief, turned by so much about an axis behind the face."""
     (left_x, left_y), (right_x, right_y) = view.eyes_px
     apart = math.hypot(right_x - left_x, right_y - left_y)
