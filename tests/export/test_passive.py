@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,15 +21,25 @@ from janusd_export.compiling import edgetpu, graph
 from janusd_export.compiling.release import write_manifest
 from janusd_export.detector.library import Kind, Labelled, Library, Part, open_library, part_of, write
 from janusd_export.errors import ExportError
-from janusd_export.passive import cache, judge, portraits, series, sheets
+from janusd_export.passive import (
+    cache,
+    displays,
+    judge,
+    lattice,
+    portraits,
+    presses,
+    series,
+    sheets,
+)
 from janusd_export.passive.camera import Camera, shoot, to_light
 from janusd_export.passive.join import join
+from janusd_export.passive.media import FIRST, LEFT_OUT, SPECIES
 from janusd_export.passive.portraits import Gathering
-from janusd_export.passive.species import SPECIES
 from janusd_hw.fakes import SPEC
 
 ROOT = Path(janusd_export.__file__).parent
 RECIPE = ROOT / "recipes" / "passive.toml"
+WIDE = ROOT / "recipes" / "passive-wide.toml"
 
 
 def people(count: int = 3) -> Gathering:
@@ -89,7 +101,7 @@ def test_training_never_meets_the_species_it_is_measured_on() -> None:
     assert not {name for name in imports_of("janusd_export.attacks.recaptures") if ".passive" in name}
     assert not set(SPECIES) & set(recaptures.HELD_OUT)
     held_out = functions_of(ROOT / "attacks" / "recaptures.py")
-    for name in ("species", "sheets", "places", "pictures", "camera"):
+    for name in ("species", "displays", "presses", "lattice", "sheets", "places", "pictures", "camera"):
         assert not functions_of(ROOT / "passive" / f"{name}.py") & held_out
 
 
@@ -133,7 +145,7 @@ def test_every_species_gives_pictures_that_are_not_the_living_ones(species: seri
 
 def test_a_medium_changes_what_lies_on_it() -> None:
     light = to_light(np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8))
-    for medium in SPECIES.values():
+    for medium in (SPECIES | LEFT_OUT).values():
         rng = np.random.default_rng(7)
         where, _ = sheets.held(80, 100, 40.0, rng, bend=0.3)
         changed = medium(light, where, rng)
@@ -155,6 +167,78 @@ def test_a_piece_of_a_cache_is_half_living_and_the_same_each_time(tmp_path: Path
         cache.open_cache(tmp_path / "a", "tune")
 
 
+def test_the_wider_recipe_leaves_the_first_ones_pictures_as_they_were(tmp_path: Path) -> None:
+    first = cache.write_piece(people(), tmp_path / "a", "train-000", 4, 1, media=FIRST)
+    with np.load(first) as table:
+        assert {cache.NAMES[which] for which in table["species"]} == {"living", FIRST[1], FIRST[0]}
+    lit = cache.write_piece(people(), tmp_path / "b", "train-000", 4, 1, media=FIRST, hard_light=1.0)
+    assert first.with_suffix(".pixels").read_bytes() != lit.with_suffix(".pixels").read_bytes()
+
+
+def test_several_caches_are_one_in_their_order(tmp_path: Path) -> None:
+    for folder, seed in (("a", 1), ("b", 2)):
+        cache.write_piece(people(), tmp_path / folder, "train-000", 2, seed)
+    parts = [cache.open_cache(tmp_path / folder, "train") for folder in "ab"]
+    both = cache.join_caches(parts)
+    assert len(both) == len(parts[0]) + len(parts[1])
+    assert np.array_equal(both.seen(len(parts[0]) + 1), parts[1].seen(1))
+    assert both.species.tolist() == [*parts[0].species, *parts[1].species]
+
+
+def test_what_is_left_out_to_choose_by_is_never_learnt_from(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from janusd_export.passive import recipe  # noqa: PLC0415
+
+    assert not set(LEFT_OUT) & set(SPECIES)
+    assert not set(LEFT_OUT) & set(cache.NAMES[1 : 1 + len(SPECIES)])
+    text = WIDE.read_text()
+    assert not any(name in text for name in LEFT_OUT)
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(text.replace("panel in quads", next(iter(LEFT_OUT))))
+    with pytest.raises(ExportError, match="media: nothing of training is called"):
+        recipe.load(wrong)
+
+
+@pytest.mark.parametrize("layout", [displays.stripes, displays.chevrons, displays.quads, displays.triads])
+def test_a_raster_too_fine_for_the_camera_leaves_nothing_and_a_coarse_one_itself(
+    layout: Callable[[np.random.Generator], Any],
+) -> None:
+    tile = layout(np.random.default_rng(0))
+    assert np.allclose(tile.mean(axis=(0, 1)), 1)
+    for pitch_px, least, most in ((0.06, 0.0, 0.15), (40.0, 0.2, 1.2)):
+        left = lattice.averaged(tile, pitch_px)
+        assert np.allclose(left.mean(axis=(0, 1)), 1, atol=1e-4)
+        assert least <= float(left.std() / tile.std()) <= most
+
+
+def test_a_lattice_repeats_after_its_pitch() -> None:
+    y, x = np.mgrid[0:40, 0:40].astype(np.float32)
+    tile = lattice.averaged(displays.stripes(np.random.default_rng(1)), 8.0)
+    seen = lattice.looked_up(tile, *lattice.turned(x, y, 8.0, 0.0))
+    assert np.allclose(seen[:, :32], seen[:, 8:], atol=1e-3)
+    assert seen.std() > 0.1
+
+
+@pytest.mark.parametrize("wanted", [0.0, 0.2, 0.5, 0.9, 1.0])
+def test_dots_cover_as_much_of_the_paper_as_ink_was_wanted(wanted: float) -> None:
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[0:96, 0:96].astype(np.float32)
+    for tile in (presses._clustered(rng)(0), presses._scattered(rng)):
+        steps = np.linspace(0, 1, 9)[:, None, None] > tile[None]
+        tiles = np.stack([lattice.averaged(step.astype(float), 12.0) for step in steps])
+        covered = lattice.levels_looked_up(tiles, np.full_like(x, wanted), x / 12, y / 12)
+        assert abs(float(covered.mean()) - wanted) < 0.03
+
+
+def test_a_page_shows_its_photograph_and_other_things_beside_it() -> None:
+    content = np.full((200, 200, 3), 123, np.uint8)
+    outline = np.full((200, 200), 255, np.uint8)
+    alpha, inner, page = sheets.CUTS["page"](content, outline, 60.0, False, np.random.default_rng(4))
+    assert (page[100, 100] == 123).all()
+    assert (page != 123).any(axis=2).mean() > 0.2
+    assert (alpha >= inner).all()
+
+
 def test_an_outline_is_asked_for_by_the_verb_that_finds_it(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="passive outline"):
         portraits.gather(people().library, tmp_path, Part.TRAIN)
@@ -174,6 +258,8 @@ def test_the_recipe_that_is_shipped_is_read_and_a_misspelt_key_is_named(tmp_path
     from janusd_export.passive import recipe  # noqa: PLC0415
 
     assert recipe.load(RECIPE).name == "janus-p1"
+    assert recipe.load(RECIPE).media == FIRST
+    assert set(recipe.load(WIDE).media) == set(SPECIES) - set(FIRST)
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(RECIPE.read_text().replace("batch", "bach"))
     with pytest.raises(ExportError, match="bach"):
@@ -213,6 +299,23 @@ def test_folding_keeps_what_the_network_computes() -> None:
     network.eval()
     with torch.no_grad():
         assert torch.allclose(network(x), fold(network)(x), atol=1e-4)
+
+
+def test_a_wider_network_begins_where_the_narrower_one_ended(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from janusd_export.passive.network import PassiveNet  # noqa: PLC0415
+    from janusd_export.passive.train import grown  # noqa: PLC0415
+
+    torch.manual_seed(0)
+    narrow, wide = PassiveNet((8, 8, 8, 8), (1, 1)), PassiveNet((8, 12, 16, 8), (1, 1))
+    x = torch.randn(4, 3, 2 * cache.SIDE, cache.SIDE)
+    for _ in range(3):
+        narrow.train()(x)
+    wide.load_state_dict(grown(narrow.state_dict(), wide, tmp_path))
+    with torch.no_grad():
+        assert torch.allclose(narrow.eval()(x), wide.eval()(x), atol=1e-4)
+    with pytest.raises(ExportError, match="wider than the recipe asks for"):
+        grown(wide.state_dict(), narrow, tmp_path)
 
 
 def written(folder: Path) -> Path:
@@ -256,7 +359,7 @@ def test_the_whole_road_from_a_library_to_a_measured_int8_network(tmp_path: Path
             )
     assert len(cache.open_cache(tmp_path / "cache", "train")) == 8 * cache.LOOKS
     for steps in (2, 1):
-        train.train(chosen, tmp_path / "cache", tmp_path / "run", stop_after=steps)
+        train.train(chosen, [tmp_path / "cache"], tmp_path / "run", stop_after=steps)
     opened = open_library(library)
     tuning, held_out = (portraits.gather(opened, library, part) for part in (Part.TUNE, Part.HELD_OUT))
     out = tmp_path / "out"
@@ -264,5 +367,9 @@ def test_the_whole_road_from_a_library_to_a_measured_int8_network(tmp_path: Path
     assert edgetpu.check(graph.read((out / "janus-p1.tflite").read_bytes())).is_mapped
     assert made.error < 0.1
     measured = evaluate(tuning, held_out, [ours(judge.open_judge(out))], count=1)
-    assert [row.rate_name for row in measured.rows].count("APCER") == len(SPECIES) + len(recaptures.HELD_OUT)
+    unseen = len(LEFT_OUT) + len(recaptures.HELD_OUT)
+    assert [row.rate_name for row in measured.rows].count("APCER") == len(SPECIES) + unseen
     assert {cell.trials for row in measured.rows for cell in row.cells.values()} == {1}
+    ours_ = [ours(judge.open_judge(out))]
+    measured = evaluate(tuning, held_out, ours_, count=1, living_count=2, is_seen_too=False)
+    assert [row.cells["janus-p1"].trials for row in measured.rows] == [2] + unseen * [1]

@@ -10,7 +10,8 @@ is there. Picture k of a piece depends on the library, the seed, the piece and k
 from __future__ import annotations
 
 import multiprocessing
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,14 +24,15 @@ from janusd.core.types import Face, Image
 from janusd_export.detector.library import Part, open_library
 from janusd_export.errors import ExportError
 from janusd_export.passive import pictures
+from janusd_export.passive.media import LEFT_OUT, SPECIES
+from janusd_export.passive.places import lit_hard
 from janusd_export.passive.portraits import Gathering, gather
-from janusd_export.passive.species import SPECIES
 
 SIDE: Final = 96
 WIDE: Final = 2.2
 """Face heights: a phone before a face shows its case, a page its edge; more would show the face smaller."""
 NEAR: Final = 1.1
-NAMES: Final = ("living", *SPECIES)
+NAMES: Final = ("living", *SPECIES, *LEFT_OUT)
 LOOKS: Final = 3
 """Crops of one picture, as a detector errs: composing costs ten times as much as cropping."""
 
@@ -67,8 +69,15 @@ def write_piece(
     name: str,
     count: int,
     seed: int,
+    *,
+    media: Sequence[str] = tuple(SPECIES),
+    hard_light: float = 0.0,
 ) -> Path:
-    """Render so many pictures, half of them living; what is there already stays. Gives the table's path."""
+    """Render so many pictures, half of them living, the others on these media in turn; give the table's path.
+
+    What is there already stays. This share of the living, and of the attacks, is in light that media have of
+    their own.
+    """
     table = folder / f"{name}.npz"
     if table.exists():
         return table
@@ -79,10 +88,11 @@ def write_piece(
         with table.with_suffix(".pixels").open("wb") as file:
             for number in range(count):
                 rng = np.random.default_rng([seed, number_of, number])
-                which = 0 if number % 2 == 0 else 1 + (number // 2) % len(SPECIES)
-                shown = (
-                    pictures.living(people, rng) if which == 0 else pictures.attack(people, rng, NAMES[which])
-                )
+                kind = "living" if number % 2 == 0 else media[(number // 2) % len(media)]
+                which = NAMES.index(kind)
+                shown = pictures.living(people, rng) if which == 0 else pictures.attack(people, rng, kind)
+                if hard_light and rng.random() < hard_light:
+                    shown = replace(shown, light=lit_hard(shown.light, rng))
                 image, find = pictures.single(shown, rng)
                 for _ in range(LOOKS):
                     file.write(see(image, find()).tobytes())
@@ -106,11 +116,13 @@ def render(
     piece: int,
     seed: int,
     processes: int,
+    media: Sequence[str] = tuple(SPECIES),
+    hard_light: float = 0.0,
 ) -> None:
     """Render so many pictures of a part in pieces, several processes at once; what is there already stays."""
     pieces = -(-count // piece)
     context = multiprocessing.get_context("spawn")
-    arguments = (library, outlines, folder, part, pieces, min(piece, count), seed)
+    arguments = (library, outlines, folder, part, pieces, min(piece, count), seed, tuple(media), hard_light)
     started = [context.Process(target=_render, args=(k, processes, *arguments)) for k in range(processes)]
     for process in started:
         process.start()
@@ -130,11 +142,23 @@ def _render(
     pieces: int,
     size: int,
     seed: int,
+    media: tuple[str, ...],
+    hard_light: float,
 ) -> None:
     cv2.setNumThreads(1)
     people = gather(open_library(library), outlines, part)
     for number in range(rank, pieces, ranks):
-        write_piece(people, folder, f"{part.name.lower()}-{number:03d}", size, seed)
+        name = f"{part.name.lower()}-{number:03d}"
+        write_piece(people, folder, name, size, seed, media=media, hard_light=hard_light)
+
+
+def join_caches(opened: Sequence[Presentations]) -> Presentations:
+    """Several caches as one."""
+    return Presentations(
+        tuple(piece for one in opened for piece in one.pixels),
+        np.concatenate([one.species for one in opened]),
+        np.concatenate([one.scene for one in opened]),
+    )
 
 
 def open_cache(folder: Path, part: str) -> Presentations:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from janusd.core.types import Box, Face, Image
 from janusd_export.passive.camera import Camera, Linear, shoot, to_light
+from janusd_export.passive.media import FIRST, LEFT_OUT, SCREENS, SPECIES
 from janusd_export.passive.places import defocused, ground, lay, lit_anew
 from janusd_export.passive.portraits import Gathering
 from janusd_export.passive.sheets import CUTS, bend_of, content_of, hand, held, seen, shadow
-from janusd_export.passive.species import SCREENS, SPECIES, Medium
+from janusd_export.passive.species import Medium
 
 ROOM: Final = 2.7
 """Side of a composed scene in face heights: the network's crop, with room for a detector that errs."""
@@ -56,8 +57,11 @@ def living(people: Gathering, rng: np.random.Generator, face_px: float | None = 
 
 
 def attack(people: Gathering, rng: np.random.Generator, species: str, face_px: float | None = None) -> Shown:
-    """A photograph of somebody on a medium of training's."""
-    return presented(people, rng, SPECIES[species], is_screen=species in SCREENS, face_px=face_px)
+    """A photograph of somebody on a medium of training's, or of those left out of it."""
+    medium, is_screen, way = (SPECIES | LEFT_OUT)[species], species in SCREENS, None
+    if species not in FIRST:
+        way = str(rng.choice(_MORE_WAYS_SCREEN if is_screen else _MORE_WAYS_PRINT))
+    return presented(people, rng, medium, is_screen=is_screen, face_px=face_px, way=way)
 
 
 def presented(
@@ -92,7 +96,7 @@ def presented(
         if rng.random() < 0.3:
             behind = behind * (1 - np.float32(rng.uniform(0.1, 0.5)) * shadow(share, face_px, rng))
         light = light * share + behind * (1 - share)
-        if chosen == "sheet" and rng.random() < 0.35:
+        if chosen in ("sheet", "page") and rng.random() < 0.35:
             light = hand(light, share[..., 0], portrait, face_px, rng)
     return Shown(
         lit_anew(np.asarray(light, np.float32), rng), face_px, portrait.box_px[2] / portrait.box_px[3]
@@ -101,6 +105,8 @@ def presented(
 
 _WAYS_PRINT: Final = ("fills",) * 6 + ("sheet",) * 7 + ("cut out",) * 4 + ("mask",) * 3
 _WAYS_SCREEN: Final = ("fills",) * 7 + ("sheet",) * 13
+_MORE_WAYS_PRINT: Final = ("fills",) * 7 + ("sheet",) * 5 + ("page",) * 3 + ("cut out",) * 3 + ("mask",) * 2
+_MORE_WAYS_SCREEN: Final = ("fills",) * 8 + ("sheet",) * 8 + ("page",) * 4
 
 
 def materials(people: Gathering, rng: np.random.Generator) -> tuple[Image, Image, float, float]:

@@ -115,3 +115,22 @@ def lit_anew(light: Linear, rng: np.random.Generator) -> Linear:
         np.float32(np.cos(angle)) * ramp[None, :] + np.float32(np.sin(angle)) * ramp[:, None]
     )
     return np.asarray(light * gain[..., None], np.float32)
+
+
+def lit_hard(light: Linear, rng: np.random.Generator) -> Linear:
+    """Somebody in light that media have too: a shadow's edge, a coloured lamp, a haze, a patch of sun."""
+    side = light.shape[0]
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side - 0.5
+    angle, off = rng.uniform(0, 2 * np.pi), rng.uniform(-0.15, 0.15)
+    along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)) - np.float32(off)
+    soft = np.float32(np.exp(rng.uniform(np.log(0.004), np.log(0.15))))
+    edge = 1 / (1 + np.exp(np.clip(-along / soft, -30, 30)))
+    lamp = np.exp(rng.normal(0, 0.25, 3)) * rng.uniform(0.15, 1.6)
+    lit = light * (1 + edge[..., None] * (lamp - 1)).astype(np.float32)
+    if rng.random() < 0.3:  # haze, a dirty lens, a fogged pane
+        lit = lit + np.float32(rng.uniform(0.01, 0.12)) * np.exp(rng.normal(0, 0.1, 3)).astype(np.float32)
+    if rng.random() < 0.3:
+        middle, wide = rng.uniform(-0.35, 0.35, 2), rng.uniform(0.05, 0.3)
+        patch = np.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / np.float32(wide**2))
+        lit = lit * (1 + np.float32(rng.uniform(0.3, 2.0)) * patch)[..., None]
+    return np.asarray(lit, np.float32)

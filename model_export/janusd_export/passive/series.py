@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -13,9 +14,9 @@ from janusd.core.types import Face, Image
 from janusd_export.attacks import recaptures
 from janusd_export.passive import pictures
 from janusd_export.passive.camera import Camera
+from janusd_export.passive.media import LEFT_OUT, SPECIES
 from janusd_export.passive.pictures import Shown
 from janusd_export.passive.portraits import Gathering
-from janusd_export.passive.species import SPECIES
 
 FRAMES: Final = 5
 """As many as a door's mean is over; `janusd.service.presence.Settings.average`."""
@@ -28,6 +29,7 @@ class Kind(Enum):
 
     LIVING = "living"
     SEEN = "attack, code path of training"
+    LEFT_OUT = "attack, left out to choose by"
     HELD_OUT = "attack, held-out code path"
 
 
@@ -48,14 +50,15 @@ LIVING: Final = Species(Kind.LIVING, "living")
 ALL: Final = (
     LIVING,
     *(Species(Kind.SEEN, name) for name in SPECIES),
+    *(Species(Kind.LEFT_OUT, name) for name in LEFT_OUT),
     *(Species(Kind.HELD_OUT, name) for name in recaptures.HELD_OUT),
 )
 
 
 def presentations(people: Gathering, species: Species, count: int, seed: int) -> Iterator[Series]:
-    """So many of one species; number k depends on the people, the seed, the species and k alone."""
+    """So many of one species; number k depends on the people, the seed, the species' name and k alone."""
     for number in range(count):
-        rng = np.random.default_rng([seed, ALL.index(species), number])
+        rng = np.random.default_rng([seed, zlib.crc32(species.name.encode()), number])
         shown = _shown(people, species, rng)
         yield list(pictures.frames(shown, Camera.drawn(rng), rng, FRAMES))
 
@@ -64,7 +67,7 @@ def _shown(people: Gathering, species: Species, rng: np.random.Generator) -> Sho
     match species.kind:
         case Kind.LIVING:
             return pictures.living(people, rng)
-        case Kind.SEEN:
+        case Kind.SEEN | Kind.LEFT_OUT:
             return pictures.attack(people, rng, species.name)
         case Kind.HELD_OUT:
             photograph, place, face_px, breadth = pictures.materials(people, rng)

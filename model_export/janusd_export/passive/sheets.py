@@ -73,6 +73,36 @@ def _sheet(
     return alpha, inner, content
 
 
+def _page(
+    content: Pixels, outline: Pixels, face_px: float, is_screen: bool, rng: np.random.Generator
+) -> tuple[Pixels, Pixels, Pixels]:
+    """A photograph among other things on a larger sheet: lines of text, bars, buttons."""
+    alpha, inner, _ = _sheet(content, outline, face_px, is_screen, rng)
+    grown = max(1, round(rng.uniform(0.05, 0.6) * face_px))
+    photograph = inner > 0.5
+    away = np.ones((2 * grown + 1, 2 * grown + 1), np.uint8)
+    inner = cv2.dilate(inner, away)
+    alpha = np.maximum(cv2.dilate(alpha, away), inner)
+    page = np.empty_like(content)
+    page[:] = rng.integers(200, 256, 3) if rng.random() < 0.7 else rng.integers(0, 256, 3)
+    side, line = content.shape[0], max(2, round(rng.uniform(0.03, 0.12) * face_px))
+    ink = tuple(
+        int(n) for n in (rng.integers(0, 90, 3) if page[0, 0].mean() > 128 else rng.integers(160, 256, 3))
+    )
+    if rng.random() < 0.7:
+        for y in range(0, side, 2 * line):
+            x = 0
+            while x < side:
+                word = max(1, round(line * rng.uniform(1, 6)))
+                cv2.rectangle(page, (x, y), (min(side, x + word), y + max(1, line // 2)), ink, -1)
+                x += word + line
+    for _ in range(int(rng.integers(0, 5))):
+        (x, y), (w, h) = rng.integers(0, side, 2), (rng.uniform(0.1, 0.8, 2) * face_px).astype(int)
+        colour = tuple(int(n) for n in rng.integers(0, 256, 3))
+        cv2.rectangle(page, (int(x), int(y)), (int(x + w), int(y + h)), colour, -1)
+    return alpha, inner, np.where(photograph[..., None], content, page)
+
+
 def _rounded(mask: Pixels, corners: tuple[float, float, float, float], radius: float) -> None:
     x0, y0, x1, y1 = (round(n) for n in corners)
     r = round(radius)
@@ -122,7 +152,7 @@ def _mask(
 
 
 CUTS: Final[dict[str, Callable[..., tuple[Pixels, Pixels, Pixels]]]] = {
-    "fills": _fills, "sheet": _sheet, "cut out": _cut_out, "mask": _mask,
+    "fills": _fills, "sheet": _sheet, "page": _page, "cut out": _cut_out, "mask": _mask,
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ mirrored, lit, and seen through a little more noise, blur and coding, the same f
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,11 @@ from torch import Tensor, nn
 
 from janusd.core.types import Image
 from janusd_export.detector.model import count
-from janusd_export.passive.cache import NAMES, SIDE, Presentations, open_cache
+from janusd_export.errors import ExportError
+from janusd_export.passive.cache import NAMES, SIDE, Presentations, join_caches, open_cache
 from janusd_export.passive.network import PassiveNet
 from janusd_export.passive.recipe import Recipe
+from janusd_export.training import checkpoint as checkpoints
 from janusd_export.training import clocked
 from janusd_export.training.clocked import Work
 from janusd_export.training.crew import half_precision
@@ -31,20 +34,33 @@ SMOOTHING: Final = 0.05
 """No presentation is quite certain: some attacks leave no trace at all (Szegedy et al. 2016, section 7)."""
 
 
-def train(recipe: Recipe, cache: Path, run_dir: Path, *, stop_after: int | None = None) -> Path:
-    """Run or resume; give the checkpoint."""
-    arguments = (recipe, cache)
-    checkpoint = run_dir / "passive.pt"
-    return clocked.train(work_of, arguments, recipe.run.processes, checkpoint, stop_after=stop_after)
+def train(
+    recipe: Recipe,
+    caches: Sequence[Path],
+    run_dir: Path,
+    *,
+    begin_with: Path | None = None,
+    stop_after: int | None = None,
+) -> Path:
+    """Run or resume; give the checkpoint. A new run may begin with the averaged weights of another one's.
+
+    Raises ExportError.
+    """
+    arguments, checkpoint, start = (recipe, tuple(caches)), run_dir / "passive.pt", None
+    if begin_with is not None and not checkpoint.exists():
+        start = grown(averaged_weights(begin_with), network_of(recipe), begin_with)
+    return clocked.train(
+        work_of, arguments, recipe.run.processes, checkpoint, stop_after=stop_after, start_from=start
+    )
 
 
-def work_of(recipe: Recipe, cache: Path) -> Work:
-    """What is trained."""
+def work_of(recipe: Recipe, caches: Sequence[Path]) -> Work:
+    """What is trained: on all that the caches hold, validated on what the first holds for it."""
     torch.manual_seed(recipe.seed)
     network = network_of(recipe)
     parameters, macs = count(network, 2 * SIDE, SIDE)
     network.train()
-    learnt, unseen = open_cache(cache, "train"), open_cache(cache, "tune")
+    learnt, unseen = join_caches([open_cache(one, "train") for one in caches]), open_cache(caches[0], "tune")
     batch = partial(_batch, _by_species(learnt), _by_species(unseen), recipe.run.batch)
     about = {"crops": len(learnt), "unseen": len(unseen), "parameters": parameters, "macs": macs}
     return Work(network, recipe.run, recipe.seed, batch, about)
@@ -53,6 +69,33 @@ def work_of(recipe: Recipe, cache: Path) -> Work:
 def network_of(recipe: Recipe) -> PassiveNet:
     """The fresh network."""
     return PassiveNet(recipe.network.widths, recipe.network.blocks)
+
+
+def averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The averaged weights of a run. Raises ExportError."""
+    try:
+        weights: dict[str, Tensor] = checkpoints.load(checkpoint, torch.device("cpu"))["average"]
+    except (OSError, KeyError, RuntimeError) as error:
+        raise ExportError(f"{checkpoint} is no checkpoint of passive train: {error}") from error
+    return weights
+
+
+def grown(before: Mapping[str, Tensor], network: nn.Module, named: Path) -> dict[str, Tensor]:
+    """Weights for a wider network that computes at first what the narrower one did (Chen et al. 2016).
+
+    What a filter knew it goes on doing: it takes nothing from channels that are new. Raises ExportError.
+    """
+    after = network.state_dict()
+    if before.keys() != after.keys():
+        raise ExportError(f"{named} holds other layers than the recipe asks for")
+    for name, weight in after.items():
+        old = before[name]
+        if any(small > large for small, large in zip(old.shape, weight.shape, strict=True)):
+            raise ExportError(f"{named}: {name} is wider than the recipe asks for: {tuple(old.shape)}")
+        if weight.ndim > 1:
+            weight[: old.shape[0], old.shape[1] :] = 0
+        weight[tuple(slice(size) for size in old.shape)] = old
+    return after
 
 
 def load_average(recipe: Recipe, run_dir: Path) -> nn.Module:

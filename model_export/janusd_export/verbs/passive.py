@@ -37,7 +37,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--cache", type=Path, required=True, help="where what the network sees is kept, for the next run too"
     )
+    train.add_argument(
+        "--also", type=Path, action="append", default=[], metavar="CACHE",
+        help="learn from another recipe's cache as well; can be repeated",
+    )  # fmt: skip
     train.add_argument("--run-dir", type=Path, required=True, help="the run's folder")
+    train.add_argument(
+        "--begin-with", type=Path, metavar="FILE.pt", help="another run's passive.pt, as wide or less so"
+    )
     train.add_argument("--steps", type=int, help="stop after so many steps, to try a recipe")
 
     compiled = steps.add_parser("compile", help="quantize the network and choose its threshold")
@@ -55,12 +62,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _material(evaluate)
     evaluate.add_argument("--network", type=Path, required=True, help="what compile wrote")
     evaluate.add_argument(
-        "--peer", type=Path, action="append", default=[], metavar="FILE.onnx",
-        help="128x128 RGB of 1.5 face boxes, first class living; can be repeated",
+        "--peer", type=Path, action="append", default=[], metavar="FILE",
+        help="an .onnx (128x128 RGB of 1.5 face boxes, first class living), or a .pth of MiniFASNet; can be "
+        "repeated",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--beside", type=Path, action="append", default=[], metavar="DIR",
+        help="another network that compile wrote, at its own threshold; can be repeated",
     )  # fmt: skip
     evaluate.add_argument(
         "--count", type=int, default=100, metavar="N", help="presentations of each species (%(default)s)"
     )
+    evaluate.add_argument("--unseen", action="store_true", help="leave out the species that training showed")
+    evaluate.add_argument("--living", type=int, metavar="N", help="presentations of the living (as --count)")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
 
     join = steps.add_parser("join", help="put the network into a model folder, to be signed again")
@@ -97,8 +111,10 @@ def _train(options: argparse.Namespace) -> None:
         cache.render(
             options.library, options.outlines, options.cache, part,
             count=count, piece=recipe.PIECE, seed=asked.seed, processes=asked.run.processes,
+            media=asked.media, hard_light=asked.hard_light,
         )  # fmt: skip
-    print(train(asked, options.cache, options.run_dir, stop_after=options.steps))
+    caches = (options.cache, *options.also)
+    print(train(asked, caches, options.run_dir, begin_with=options.begin_with, stop_after=options.steps))
 
 
 def _compile(options: argparse.Namespace) -> None:
@@ -132,15 +148,19 @@ def _evaluate(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from janusd_export.detector.library import Part, open_library
-    from janusd_export.passive.evaluate import evaluate, floors_missed, onnx_peer, ours
+    from janusd_export.passive.evaluate import evaluate, floors_missed, ours, peers_of
     from janusd_export.passive.judge import open_judge
     from janusd_export.passive.portraits import gather
 
     library, judge = open_library(options.library), open_judge(options.network)
     tuning, held_out = (gather(library, options.outlines, part) for part in (Part.TUNE, Part.HELD_OUT))
-    peers = [ours(judge), *(onnx_peer(path) for path in options.peer)]
+    beside = [ours(open_judge(folder)) for folder in options.beside]
+    peers = [ours(judge), *beside, *peers_of(options.peer)]
     with bars() as show:
-        measured = evaluate(tuning, held_out, peers, count=options.count, say=show)
+        measured = evaluate(
+            tuning, held_out, peers,
+            count=options.count, living_count=options.living, is_seen_too=not options.unseen, say=show,
+        )  # fmt: skip
     missed = floors_missed(measured, judge.spec.name)
     if options.json:
         print(json.dumps(plain(asdict(measured) | {"floors_missed": missed, "is": "SIMULATED"}), indent=2))
