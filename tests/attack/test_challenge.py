@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from janusd.core import parallax
-from janusd.core.challenge import Challenge, Order, Seen, Stage, Terms, Turn, step
+from janusd.core.challenge import ORDERS, Challenge, Order, Seen, Stage, Terms, Turn, step
 
 HEAD = np.array([[-31.5, -32, 28], [31.5, -32, 28], [0, 0, 0], [-25, 30, 22], [25, 30, 22]], float)
 ORDER: Order = (Turn.LEFT, Turn.CENTRE, Turn.RIGHT)
@@ -51,8 +51,38 @@ def test_a_sheet_turned_as_asked_fails_because_nothing_stands_out() -> None:
     assert play(sweep(26, 0, -26), depth=0.1).stage is Stage.FAILED
 
 
-def test_turning_in_another_order_does_not_pass() -> None:
-    assert play(sweep(-26, 0, 26)).stage is not Stage.PASSED
+def test_each_order_goes_to_both_sides_and_begins_with_one_of_them() -> None:
+    assert len(set(ORDERS)) == 6
+    for order in ORDERS:
+        assert {Turn.LEFT, Turn.RIGHT} <= set(order)
+        assert order[0] is not Turn.CENTRE
+        assert order[0] is not order[1] is not order[2]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_order_can_be_followed_and_is_passed_by_no_other(order: Order) -> None:
+    stops = {Turn.LEFT: 26.0, Turn.CENTRE: 0.0, Turn.RIGHT: -26.0}
+    for asked in ORDERS:
+        stage = play(sweep(*[stops[turn] for turn in order]), order=asked).stage
+        assert (stage is Stage.PASSED) == (asked == order), asked
+
+
+def test_turning_to_the_wrong_side_ends_it_at_once() -> None:
+    assert play(sweep(-26)).stage is Stage.FAILED
+    assert play(sweep(26, -26), order=(Turn.LEFT, Turn.CENTRE, Turn.RIGHT)).stage is Stage.FAILED
+
+
+def test_staying_where_one_was_asked_to_turn_before_is_no_mistake() -> None:
+    assert play([*sweep(26), *[26.0] * 10]).stage is Stage.RUNNING
+
+
+def test_passing_the_centre_on_the_way_is_not_looking_there() -> None:
+    swept = play([*sweep(26), *np.linspace(20, -20, 5)])
+    assert swept.answered == 1
+
+
+def test_a_sheet_bent_like_a_face_fails_too() -> None:
+    assert play(sweep(26, 0, -26), depth=0.5).stage is Stage.FAILED
 
 
 def test_three_pictures_exchanged_do_not_pass() -> None:

@@ -10,7 +10,7 @@ import pytest
 from janusd.config import insecure, parse
 from janusd.core import attack, policy
 from janusd.core.attack import Asks, Layer, Level
-from janusd.core.challenge import TURNS, Turn
+from janusd.core.challenge import Turn
 from janusd.core.gallery import Gallery
 from janusd.core.manifest import AttackNet, TensorSpec
 from janusd.core.policy import Policy, State
@@ -263,7 +263,3 @@ def test_attack_detection_off_needs_a_word_that_is_logged() -> None:
     config = parse('[attack]\nlevel = "off"\ninsecure = true\n')
     assert insecure(config) == ["[attack] insecure = true"]
     assert parse("").attack.level == "passive"
-
-
-def test_there_are_six_orders() -> None:
-    assert len(TURNS) == 3

@@ -69,7 +69,7 @@ def test_a_head_that_turns_never_shows_the_same_picture_twice() -> None:
 
 
 def test_what_is_played_was_coded_and_decoded() -> None:
-    frames = list(films.presentation(films.looped, Part.HELD_OUT, 0, 1))
+    frames = list(films.presentation(films.looped(*films.cast(Part.HELD_OUT, 0, 1))))
     assert [frame.sequence for frame in frames] == list(range(films.FRAMES))
     assert frames[1].captured_s - frames[0].captured_s == pytest.approx(1 / films.FPS)
 

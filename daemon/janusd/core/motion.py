@@ -56,10 +56,27 @@ _STRAY: Final = (0.0, -0.15, 0.15)
 _Y, _X = np.mgrid[0:_SIDE, 0:_SIDE].astype(np.float32)
 _ACROSS: Final = (_X - 28) / 20
 _DOWN: Final = (_Y - 33) / 20
-_FACE: Final = _ACROSS**2 + (_DOWN / 1.1) ** 2 < 1
-_FACE_ACROSS: Final = _ACROSS[_FACE]
-_FACE_DOWN: Final = _DOWN[_FACE]
-_ONES: Final = np.ones((int(_FACE.sum()), 1))
+
+
+class _Region:
+    """The pixels of a small view that are looked at: an ellipse about the face, so many pixels wide."""
+
+    def __init__(self, radius_px: float) -> None:
+        self.mask = 20 * np.hypot(_ACROSS, _DOWN / 1.1) < radius_px
+        self._across, self._down = _ACROSS[self.mask], _DOWN[self.mask]
+
+    def of(self, picture: _Small) -> _Pixels:
+        return np.asarray(picture[self.mask], np.float64)
+
+    def basis(self, one: _Small) -> _Basis:
+        x, y = (self.of(slope) for slope in _slopes(one))
+        across, down = self._across, self._down
+        return np.stack([self.of(one), x, x * across, x * down, y, y * across, y * down], axis=1)
+
+
+_FACE: Final = _Region(20.0)
+_INNER: Final = _Region(15.0)
+"""Eyes, nose and mouth: hair and ground beyond come and go as a head turns, and are no plane's."""
 
 
 class Kind(Enum):
@@ -87,17 +104,18 @@ class Piece:
 class Bounds:
     """What counts as what: parts of squared differences.
 
-    Chosen on SIMULATED films of six people, 12 a species; `janus-export attack-eval` plays others.
+    Chosen on SIMULATED films of six people, 6 a species, and 16 of eight generated heads that turn;
+    `janus-export attack-eval` plays others.
     """
 
     most: float = 0.75
     """The part of the views between that must keep to the next two: of three photographs dissolved one after
     the other, those near the middle one are on their way."""
-    still: float = 0.45
+    still: float = 0.7
     """Largest part of the difference from the nearer end that being on its way may leave."""
-    mixed: float = 1.3
+    mixed: float = 1.5
     """And of what a mixture leaves."""
-    flat: float = 0.28
+    flat: float = 0.4
     """Least part of the difference between the ends that a plane must leave."""
 
 
@@ -124,14 +142,15 @@ def _look(piece: Piece, bounds: Bounds) -> tuple[float, list[tuple[float, float]
     ends = _soft(piece.first), _soft(piece.last)
     onwards, back = _flow(*ends), _flow(ends[1], ends[0])
     first, last = (_small(one) for one in ends)
-    bases = _basis(first), _basis(last)
+    bases = _FACE.basis(first), _FACE.basis(last)
     least = 1e-6  # two views to the byte: nothing is left of nothing
-    alone = _left(bases[0], _of_face(last))
-    flat = _left(_basis(_fetched(first, _as_plane(back, last))), _of_face(last)) / max(alone, least)
+    inner = _INNER.of(last)
+    plane = _fetched(first, _as_plane(back, last))
+    flat = _left(_INNER.basis(plane), inner) / max(_left(_INNER.basis(first), inner), least)
     found = []
     for seen, part in piece.between:
         small = _small(_soft(seen))
-        pixels = _of_face(small)
+        pixels = _FACE.of(small)
         nearer = max(least, min(_left(basis, pixels) for basis in bases))
         mixed = max(least, _left_mixed(first, last, bases, small, pixels))
         enough = min(bounds.still * nearer, bounds.mixed * mixed)
@@ -139,7 +158,7 @@ def _look(piece: Piece, bounds: Bounds) -> tuple[float, list[tuple[float, float]
         for stray in _STRAY:  # the landmarks' word is mostly good enough, and this takes time
             if going > enough:
                 way = _on_its_way(first, last, onwards, back, part + stray)
-                going = min(going, _left(_basis(way), pixels))
+                going = min(going, _left(_FACE.basis(way), pixels))
         found.append((going / nearer, going / mixed))
     return flat, found
 
@@ -157,13 +176,13 @@ def _left_mixed(
 
     One sum for all, or a weight for each place: of the ends as they are, or moved as that one sum has them.
     """
-    whole, moves = _solved(np.concatenate([_ONES, *bases], axis=1), pixels)
+    whole, moves = _solved(np.concatenate(bases, axis=1), pixels)
     fits = [whole]
-    shifted = _shifted(first, moves[1:8]), _shifted(last, moves[8:15])
+    shifted = _shifted(first, moves[:7]), _shifted(last, moves[7:14])
     for one, other in ((first, last), shifted):
-        weight = _of_face(_weights(one, other, seen))[:, np.newaxis]
-        ends = bases if one is first else (_basis(one), _basis(other))
-        both = np.concatenate([_ONES, (1 - weight) * ends[0], weight * ends[1]], axis=1)
+        weight = _FACE.of(_weights(one, other, seen))[:, np.newaxis]
+        ends = bases if one is first else (_FACE.basis(one), _FACE.basis(other))
+        both = np.concatenate([(1 - weight) * ends[0], weight * ends[1]], axis=1)
         fits.append(_solved(both, pixels)[0])
     return min(fits)
 
@@ -182,11 +201,11 @@ def _as_plane(flow: _Flow, seen: _Small) -> _Flow:
     Eight numbers: a homography to the first order.
     """
     slopes = _slopes(seen)
-    power = _of_face(slopes[0] ** 2 + slopes[1] ** 2)
+    power = _INNER.of(slopes[0] ** 2 + slopes[1] ** 2)
     weight = np.tile(power / (power + np.median(power) + 1e-6), 2)[:, np.newaxis]
     plane = _plane()
-    rows = np.concatenate([plane[0][_FACE], plane[1][_FACE]])
-    wanted = np.concatenate([_of_face(flow[..., 0]), _of_face(flow[..., 1])])
+    rows = np.concatenate([plane[0][_INNER.mask], plane[1][_INNER.mask]])
+    wanted = np.concatenate([_INNER.of(flow[..., 0]), _INNER.of(flow[..., 1])])
     moves = np.linalg.solve(rows.T @ (weight * rows) + 1e-3 * np.eye(8), (weight * rows).T @ wanted)
     return np.asarray(np.stack([plane[0] @ moves, plane[1] @ moves], axis=-1), np.float32)
 
@@ -204,13 +223,15 @@ def _plane() -> tuple[_Pixels, _Pixels]:
 
 def _left(basis: _Basis, seen: _Pixels) -> float:
     """The mean squared difference that a view leaves, made brighter and moved a little as fits best."""
-    return _solved(np.concatenate([_ONES, basis], axis=1), seen)[0]
+    return _solved(basis, seen)[0]
 
 
-def _solved(rows: _Pixels, seen: _Pixels) -> tuple[float, _Pixels]:
+def _solved(basis: _Pixels, seen: _Pixels) -> tuple[float, _Pixels]:
+    """What the best sum of a basis and a brightness leaves, and that sum's weights without the brightness."""
+    rows = np.concatenate([np.ones((len(basis), 1)), basis], axis=1)
     ridge = 1e-3 * np.eye(rows.shape[1])  # a view without texture has nothing to fit
     weights = np.linalg.solve(rows.T @ rows + ridge, rows.T @ seen)
-    return float(np.mean((seen - rows @ weights) ** 2)), np.asarray(weights, np.float64)
+    return float(np.mean((seen - rows @ weights) ** 2)), np.asarray(weights[1:], np.float64)
 
 
 def _shifted(one: _Small, moves: _Pixels) -> _Small:
@@ -219,12 +240,6 @@ def _shifted(one: _Small, moves: _Pixels) -> _Small:
     by = np.clip(moves[1:] / gain, -2, 2)
     ways = [by[n] + by[n + 1] * _ACROSS + by[n + 2] * _DOWN for n in (0, 3)]
     return _fetched(one, np.stack(ways, axis=-1).astype(np.float32))
-
-
-def _basis(one: _Small) -> _Basis:
-    x, y = (_of_face(slope) for slope in _slopes(one))
-    across, down = _FACE_ACROSS, _FACE_DOWN
-    return np.stack([_of_face(one), x, x * across, x * down, y, y * across, y * down], axis=1)
 
 
 def _slopes(one: _Small) -> tuple[_Small, _Small]:
@@ -256,7 +271,3 @@ def _soft(one: View) -> View:
 
 def _small(one: View) -> _Small:
     return np.ascontiguousarray(one[::2, ::2]).astype(np.float32)
-
-
-def _of_face(picture: _Small) -> _Pixels:
-    return np.asarray(picture[_FACE], np.float64)

@@ -238,7 +238,7 @@ class DoorService:
         """Show what became of a frame; where turns are asked for, which one, beginning a challenge."""
         presence, reason = self._presence, verdict.decision.reason
         if presence is not None and reason is Reason.CHALLENGE:
-            presence.challenge(tuple(_DICE.sample(challenge.TURNS, len(challenge.TURNS))), frame.captured_s)
+            presence.challenge(_DICE.choice(challenge.ORDERS), frame.captured_s)
         asked = presence.asks if presence is not None else None
         if asked is None:
             self._signboard.tell(verdict.decision, _hint(verdict))

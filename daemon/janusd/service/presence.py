@@ -88,20 +88,26 @@ class Presence:
         self._sights.append(sight)
         if probe.genuine is not None:
             self._genuine.append(probe.genuine)
-        self._step(frame.captured_s, Seen(frame.captured_s, probe.quality.yaw_deg, probe.embedding, sight))
-        return replace(evidence, presentation=self._present(frame, probe))
+        geometry = self._look_for_relief(frame.captured_s)
+        is_live = frame.captured_s - self._live_s < self._settings.lives_s
+        yaw_deg = probe.quality.yaw_deg
+        self._step(frame.captured_s, Seen(frame.captured_s, yaw_deg, probe.embedding, sight, is_live))
+        return replace(evidence, presentation=self._present(frame, probe, geometry, is_live=is_live))
 
-    def _present(self, frame: Frame, probe: Probe) -> Presentation:
-        now_s, settings = frame.captured_s, self._settings
-        assert self._track is not None
+    def _look_for_relief(self, now_s: float) -> Layer:
+        settings = self._settings
         path = parallax.assess(tuple(self._sights), looks=now_s - self._live_s >= settings.again_s)
         if path.relief is Relief.STANDS_OUT:
             self._live_s = now_s
         if path.relief is Relief.FLAT:
             self._flat_s = now_s
-        geometry = attack.from_geometry(path)
         if now_s - self._flat_s < settings.suspect_s:
-            geometry = Layer("geometry", 0.05, Reason.FLAT)
+            return Layer("geometry", 0.05, Reason.FLAT)
+        return attack.from_geometry(path)
+
+    def _present(self, frame: Frame, probe: Probe, geometry: Layer, *, is_live: bool) -> Presentation:
+        now_s, settings = frame.captured_s, self._settings
+        assert self._track is not None
         mean = sum(self._genuine) / len(self._genuine) if self._genuine else None
         whole = attack.fuse(
             (
@@ -121,7 +127,7 @@ class Presence:
             track=self._track.number,
             score=whole.score,
             reason=whole.reason,
-            is_live=whole.reason is None and now_s - self._live_s < settings.lives_s,
+            is_live=whole.reason is None and is_live,
             is_challenged=whole.reason is None and passed,
             is_doubtful=is_doubtful or whole.score < 0.5,
             lasts_s=now_s - self._track.began_s,

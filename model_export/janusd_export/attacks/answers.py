@@ -27,7 +27,7 @@ def answered(
     make: Callable[[np.random.Generator], Actor], rng: np.random.Generator, setting: Setting
 ) -> bool:
     """Whether an actor passes one challenge in a random order."""
-    order: Order = tuple(challenge.TURNS[index] for index in rng.permutation(len(challenge.TURNS)))
+    order = _drawn(rng)
     actor, terms = make(rng), challenge.Terms()
     embedding = np.ones(1, np.float32)
     running, asked_s, at_s = Challenge(order, 1, 0.0), 0.0, 0.0
@@ -49,6 +49,11 @@ def answered(
         if running.answered != before:
             asked_s = at_s
     return running.stage is Stage.PASSED
+
+
+def _drawn(rng: np.random.Generator) -> Order:
+    """As the door draws one."""
+    return challenge.ORDERS[rng.integers(len(challenge.ORDERS))]
 
 
 def resident(rng: np.random.Generator) -> Actor:
@@ -85,7 +90,7 @@ def chosen_slides(rng: np.random.Generator) -> Actor:
 def blind_film(rng: np.random.Generator) -> Actor:
     """A film of somebody who answered another challenge: its order is as random as the door's."""
     head = heads.somebody(rng)
-    order = rng.permutation([1.0, -1.0, 0.0])
+    order = [_SIDE[turn] for turn in _drawn(rng)]
     reach, each_s = rng.uniform(24, 34), rng.uniform(1.0, 1.25)
 
     def act(_: Turn, __: float, since_s: float) -> NDArray[np.float64]:

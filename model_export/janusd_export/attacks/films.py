@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -36,9 +36,9 @@ FPS: Final = 10.0
 FRAMES: Final = 40
 _NOISE: Final = 2.5
 """Standard deviation, levels: what a small sensor adds to a head that is filmed."""
-_APART_PX: Final = (34.0, 44.0, 60.0, 78.0, 96.0)
+APART_PX: Final = (34.0, 44.0, 60.0, 78.0, 96.0)
 """Eye distances that presentations have in turn."""
-_MIDDLE: Final = np.array([WIDTH_PX / 2, 215.0])
+MIDDLE: Final = np.array([WIDTH_PX / 2, 215.0])
 """Where the middle between the eyes is."""
 
 STREET_YAWS: Final = (0.2, -0.4, 0.6, 0.0, -0.7, 0.35, 0.0, -0.25, 0.9, -0.5)
@@ -53,6 +53,21 @@ Mask: TypeAlias = NDArray[np.float32]
 Film: TypeAlias = Callable[["Cast", np.random.Generator], Iterator[Image]]
 
 
+class Sitter(Protocol):
+    """A head before the camera."""
+
+    @property
+    def apart_px(self) -> float:
+        """Between the eyes."""
+
+    @property
+    def nose_px(self) -> tuple[float, float]:
+        """About where the nose is."""
+
+    def head(self, yaw_deg: float, onto: Map | None = None) -> Image:
+        """A frame with the head turned so far, and moved by `onto`."""
+
+
 class Part(Enum):
     """Whom and what draws a film is made of."""
 
@@ -64,7 +79,7 @@ class Cast:
     """One person of the album before the camera, with the eyes so far apart."""
 
     def __init__(self, person: Person, apart_px: float, rng: np.random.Generator) -> None:
-        self._person, self.apart_px = person, apart_px
+        self._person, self._apart_px = person, apart_px
         self._views = sorted(zip(STREET_YAWS, person.street, strict=False), key=lambda posed: posed[0])
         self._turns = rng.random() < 0.5
         self._yaws = rng.uniform(9, 18) * (-1 if rng.random() < 0.5 else 1), rng.uniform(9, 18)
@@ -73,9 +88,14 @@ class Cast:
         self._pair: tuple[Image, Image] | None = None
 
     @property
+    def apart_px(self) -> float:
+        """Between the eyes."""
+        return self._apart_px
+
+    @property
     def nose_px(self) -> tuple[float, float]:
         """About where the nose is."""
-        return float(_MIDDLE[0]), float(_MIDDLE[1] + 0.6 * self.apart_px)
+        return float(MIDDLE[0]), float(MIDDLE[1] + 0.6 * self.apart_px)
 
     def head(self, yaw_deg: float, onto: Map | None = None) -> Image:
         """A frame with the person's head turned as a relief is, and moved by `onto` before the street."""
@@ -118,7 +138,7 @@ class Cast:
             rgba = pictures.relief(rgba, view, yaw_deg)
         eyes = np.array(view.eyes_px)
         size = scale * self.apart_px / float(np.hypot(*(eyes[1] - eyes[0])))
-        at = _MIDDLE + (0 if shift is None else shift)
+        at = MIDDLE + (0 if shift is None else shift)
         place = np.vstack([np.column_stack([size * np.eye(2), at - size * eyes.mean(axis=0)]), [0, 0, 1]])
         if size < 1:  # warping does not average
             rgba = np.asarray(cv2.GaussianBlur(rgba, (0, 0), 0.45 / size), np.uint8)
@@ -128,14 +148,18 @@ class Cast:
         return np.asarray(laid[..., :3] * opacity + _street() * (1 - opacity), np.uint8)
 
 
-def presentation(species: Film, part: Part, index: int, seed: int) -> Iterator[Frame]:
-    """The frames of one film as a camera gives them, coded and decoded. Raises ExportError."""
+def cast(part: Part, index: int, seed: int) -> tuple[Cast, np.random.Generator]:
+    """Who is before the camera in one presentation, and what its further draws come from."""
     people = cast_of(part)
     rng = np.random.default_rng((part.value, seed, index))
-    cast = Cast(people[index % len(people)], _APART_PX[index % len(_APART_PX)], rng)
+    return Cast(people[index % len(people)], APART_PX[index % len(APART_PX)], rng), rng
+
+
+def presentation(shots: Iterator[Image]) -> Iterator[Frame]:
+    """A film's frames as a camera gives them, coded and decoded. Raises ExportError."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
-        write(path, "mp4v", species(cast, rng))
+        write(path, "mp4v", shots)
         yield from ReplayCamera(path, pace="fast", start_s=1.0).frames()
 
 
@@ -169,7 +193,7 @@ def noised(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
     """With noise, and light that flickers or swells."""
     pace, depth = rng.uniform(0.5, 12), rng.uniform(0.05, 0.4)
     for t in _time():
-        yield _sensed(cast.photograph() * (1 + depth * math.sin(2 * math.pi * pace * t)), rng)
+        yield sensed(cast.photograph() * (1 + depth * math.sin(2 * math.pi * pace * t)), rng)
 
 
 def zoomed(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
@@ -177,7 +201,7 @@ def zoomed(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
     still, zoom, way = cast.photograph(), rng.uniform(1.3, 2.0), rng.uniform(-60, 60, 2)
     is_in = rng.random() < 0.5
     for t in _time():
-        yield _warped(still, _similar(1 + (zoom - 1) * (t if is_in else 1 - t), 0.0, *(way * t)))
+        yield warped(still, similar(1 + (zoom - 1) * (t if is_in else 1 - t), 0.0, *(way * t)))
 
 
 def shaken(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
@@ -186,7 +210,7 @@ def shaken(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
     for t in _time():
         state = 0.85 * state + rng.normal(0, 1, 4) * [2.5, 2.5, 0.6, 0.006]
         turn = state[2] + reach * math.sin(2 * math.pi * t)
-        yield _sensed(_warped(still, _similar(1 + state[3], turn, state[0], state[1])), rng)
+        yield sensed(warped(still, similar(1 + state[3], turn, state[0], state[1])), rng)
 
 
 def coarse(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
@@ -202,7 +226,7 @@ def tilted(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
     axis, focal = rng.uniform(0, math.pi), rng.uniform(350, 800)
     for t in _time():
         angle = reach * math.sin(2 * math.pi * pace * t)
-        yield _warped(still, _aslant(angle * math.cos(axis), angle * math.sin(axis), focal))
+        yield warped(still, aslant(angle * math.cos(axis), angle * math.sin(axis), focal))
 
 
 def bent(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
@@ -211,7 +235,7 @@ def bent(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
     tightest, turn = rng.uniform(1.8, 4.0) * cast.apart_px, rng.uniform(-0.5, 0.5)
     for t in _time():
         radius = tightest * (1.5 - 0.5 * math.sin(2 * math.pi * 0.7 * t))
-        yield _rolled(still, cast.nose_px, radius, turn, reach * math.sin(2 * math.pi * pace * t))
+        yield rolled(still, cast.nose_px, radius, turn, reach * math.sin(2 * math.pi * pace * t))
 
 
 def rippled(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
@@ -226,7 +250,7 @@ def fisheye(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
     """Moved across a lens that bends straight lines."""
     still, bulge, (x, y) = cast.photograph(), rng.uniform(0.25, 0.5), _grid()
     for t in _time():
-        shot = _warped(still, _similar(1.0, 0.0, -120 + 240 * t, 30 * math.sin(6 * t)))
+        shot = warped(still, similar(1.0, 0.0, -120 + 240 * t, 30 * math.sin(6 * t)))
         across, down = (x - WIDTH_PX / 2) / (WIDTH_PX / 2), (y - HEIGHT_PX / 2) / (HEIGHT_PX / 2)
         pull = (1 + bulge * (across**2 + down**2)) / (1 + bulge)
         yield _fetched(shot, WIDTH_PX / 2 * (1 + across * pull), HEIGHT_PX / 2 * (1 + down * pull))
@@ -240,7 +264,7 @@ def shaded(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
         edge = WIDTH_PX / 2 - width * math.cos(2 * math.pi * t)
         light = 0.35 + 0.65 / (1 + np.exp(-np.clip((x - edge) / soft, -30, 30)))
         blurred = cv2.GaussianBlur(still, (0, 0), 0.1 + 2 * abs(math.sin(3 * t)))
-        yield _sensed(blurred * light[..., np.newaxis], rng)
+        yield sensed(blurred * light[..., np.newaxis], rng)
 
 
 def meshed(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
@@ -354,21 +378,21 @@ def nosed(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
 # ---- heads ----
 
 
-def turned_relief(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
+def turned_relief(cast: Sitter, rng: np.random.Generator) -> Iterator[Image]:
     """A head that turns by 12 to 22 degrees to either side: a relief with a nose."""
     reach = _reach(rng)
     for t in _time():
-        onto = _similar(
+        onto = similar(
             1 + 0.03 * math.sin(4 * t), 2 * math.sin(3 * t), 6 * math.sin(5 * t), 4 * math.cos(4 * t)
         )
-        yield _sensed(cast.head(reach * math.sin(2 * math.pi * t), onto), rng)
+        yield sensed(cast.head(reach * math.sin(2 * math.pi * t), onto), rng)
 
 
 def turned_softly(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
     """The same with another shape of head and nose, and a nod."""
     reach, nod, apart = _reach(rng), rng.uniform(-8, 8), cast.apart_px
     wide = min(round(2.2 * apart), 210)  # beyond that nothing turns
-    left, top = round(_MIDDLE[0]) - wide, round(_MIDDLE[1]) - wide
+    left, top = round(MIDDLE[0]) - wide, round(MIDDLE[1]) - wide
     points = apart * np.array([[-0.5, 0], [0.5, 0], [0, 0.6], [-0.4, 1], [0.4, 1]], np.float32) + wide
     still = cast.head(0.0)
     shot, head = still.copy(), np.ascontiguousarray(still[top : top + 2 * wide, left : left + 2 * wide])
@@ -376,7 +400,7 @@ def turned_softly(cast: Cast, rng: np.random.Generator) -> Iterator[Image]:
         yaw, pitch = reach * math.sin(2 * math.pi * t), nod * math.sin(5 * t)
         shown, _ = turning.turned(head, points, yaw, pitch)
         shot[top : top + 2 * wide, left : left + 2 * wide] = shown
-        yield _sensed(_warped(shot, _similar(1.0, 2 * math.sin(3 * t), 8 * math.sin(4 * t), 0.0)), rng)
+        yield sensed(warped(shot, similar(1.0, 2 * math.sin(3 * t), 8 * math.sin(4 * t), 0.0)), rng)
 
 
 GENUINE: Final[Mapping[str, Film]] = {"turns, a relief": turned_relief, "turns, a softer head": turned_softly}
@@ -424,8 +448,8 @@ def _wiped(cast: Cast, rng: np.random.Generator, soft: float) -> Iterator[Image]
 def _pasted(cast: Cast, rng: np.random.Generator, down: float, half: tuple[float, float]) -> Iterator[Image]:
     one, other = cast.pair()
     x, y = _grid()
-    across = np.abs(x - _MIDDLE[0]) / cast.apart_px / half[0]
-    below = np.abs(y - _MIDDLE[1] - down * cast.apart_px) / cast.apart_px / half[1]
+    across = np.abs(x - MIDDLE[0]) / cast.apart_px / half[0]
+    below = np.abs(y - MIDDLE[1] - down * cast.apart_px) / cast.apart_px / half[1]
     edge = np.clip((1.15 - np.hypot(across, below)) / 0.3, 0, 1).astype(np.float32)
     pace, sharp = rng.uniform(0.5, 2), rng.uniform(0.5, 6)
     for t in _time():
@@ -437,8 +461,8 @@ def _moving(shots: Iterator[Image], rng: np.random.Generator) -> Iterator[Image]
     """The film itself panned, zoomed, and swayed by up to 15 degrees."""
     zoom, way, sway = rng.uniform(0.8, 1.3), rng.uniform(-40, 40, 2), rng.uniform(0, 15, 2)
     for t, shot in zip(_time(), shots, strict=True):
-        onto = _similar(1 + (zoom - 1) * t, 2 * math.sin(3 * t), *(way * t))
-        yield _warped(shot, onto @ _aslant(sway[0] * math.sin(5 * t), sway[1] * math.sin(4 * t), 602.0))
+        onto = similar(1 + (zoom - 1) * t, 2 * math.sin(3 * t), *(way * t))
+        yield warped(shot, onto @ aslant(sway[0] * math.sin(5 * t), sway[1] * math.sin(4 * t), 602.0))
 
 
 def _mixed(one: Image, other: Image, weight: Mask) -> Image:
@@ -446,30 +470,29 @@ def _mixed(one: Image, other: Image, weight: Mask) -> Image:
     return np.asarray(one * (1 - part) + other * part, np.uint8)
 
 
-def _sensed(picture: NDArray[Any], rng: np.random.Generator) -> Image:
+def sensed(picture: NDArray[Any], rng: np.random.Generator) -> Image:
+    """A frame with a sensor's noise."""
     noise = rng.standard_normal(picture.shape, np.float32) * np.float32(_NOISE)
     return np.asarray(np.clip(picture + noise, 0, 255), np.uint8)
 
 
-def _similar(scale: float, turn_deg: float, right: float, down: float) -> Map:
+def similar(scale: float, turn_deg: float, right: float, down: float) -> Map:
     """Zoomed and turned about the face, then moved."""
     cos, sin = scale * math.cos(math.radians(turn_deg)), scale * math.sin(math.radians(turn_deg))
     linear = np.array([[cos, -sin], [sin, cos]])
-    return np.vstack([np.column_stack([linear, _MIDDLE - linear @ _MIDDLE + [right, down]]), [0, 0, 1]])
+    return np.vstack([np.column_stack([linear, MIDDLE - linear @ MIDDLE + [right, down]]), [0, 0, 1]])
 
 
-def _aslant(yaw_deg: float, pitch_deg: float, focal_px: float) -> Map:
+def aslant(yaw_deg: float, pitch_deg: float, focal_px: float) -> Map:
     """The picture on a plane that is turned about the face, seen by a pinhole so many pixels away."""
     turn = cv2.Rodrigues(np.array([0.0, math.radians(yaw_deg), 0.0]))[0]
     turn = turn @ cv2.Rodrigues(np.array([math.radians(pitch_deg), 0.0, 0.0]))[0]
-    camera = np.array([[focal_px, 0, _MIDDLE[0]], [0, focal_px, _MIDDLE[1]], [0, 0, 1]])
+    camera = np.array([[focal_px, 0, MIDDLE[0]], [0, focal_px, MIDDLE[1]], [0, 0, 1]])
     plane = np.column_stack([turn[:, 0], turn[:, 1], [0, 0, focal_px]])
-    return np.asarray(camera @ plane @ np.array([[1, 0, -_MIDDLE[0]], [0, 1, -_MIDDLE[1]], [0, 0, 1.0]]))
+    return np.asarray(camera @ plane @ np.array([[1, 0, -MIDDLE[0]], [0, 1, -MIDDLE[1]], [0, 0, 1.0]]))
 
 
-def _rolled(
-    still: Image, about: tuple[float, float], radius_px: float, slant: float, yaw_deg: float
-) -> Image:
+def rolled(still: Image, about: tuple[float, float], radius_px: float, slant: float, yaw_deg: float) -> Image:
     """The picture on a tube around an axis through the face, slanted and turned, seen from far away."""
     x, y = _grid()
     cos, sin = math.cos(slant), math.sin(slant)
@@ -489,7 +512,8 @@ def _field(rng: np.random.Generator, wide: float) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(smooth / smooth.std(), (WIDTH_PX, HEIGHT_PX)), np.float32)
 
 
-def _warped(picture: Image, onto: Map) -> Image:
+def warped(picture: Image, onto: Map) -> Image:
+    """The picture moved by a map."""
     border = cv2.BORDER_REPLICATE
     return np.asarray(cv2.warpPerspective(picture, onto, (WIDTH_PX, HEIGHT_PX), borderMode=border), np.uint8)
 

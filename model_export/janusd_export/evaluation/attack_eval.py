@@ -1,7 +1,8 @@
 """How attack detection does: on attacks that are simulated here, or on clips somebody recorded.
 
-`simulated_heads` and `simulated_challenges` try the geometry on simulated landmarks, `simulated_pictures` and
-`simulated_films` put frames that were drawn through the whole pipeline, `clips` recorded ones. A clip's own
+`simulated_heads` and `simulated_challenges` try the geometry on simulated landmarks, `simulated_pictures`,
+`simulated_films` and `simulated_askings` put frames that were drawn through the whole pipeline, `clips`
+recorded ones. A clip's own
 face is enrolled first: every attack is then a perfect likeness, and only attack detection can refuse it.
 Rates are named as in ISO/IEC 30107-3, one a species, with exact bounds (`core.rates`).
 """
@@ -16,25 +17,31 @@ from typing import Final
 
 import numpy as np
 
-from janusd.core import parallax, policy, rates
-from janusd.core.attack import Level
+from janusd.core import challenge, parallax, policy, pose, rates
+from janusd.core.attack import Asks, Level
+from janusd.core.challenge import Turn
 from janusd.core.gallery import Gallery
 from janusd.core.manifest import operating_point
 from janusd.core.parallax import Relief
 from janusd.core.policy import Policy, State
 from janusd.core.reason import Reason
-from janusd.core.types import Frame
+from janusd.core.types import Face, Frame
+from janusd.demo.scene import WIDTH_PX
 from janusd.errors import CameraError
 from janusd.pipeline import Pipeline
 from janusd.service.presence import Presence, Settings
-from janusd_export.attacks import answers, films, heads
-from janusd_export.attacks import pictures as drawn
+from janusd_export.attacks import answers, asked, films, heads, pictures
+from janusd_export.attacks.asked import Aim, Casting
+from janusd_export.attacks.drawn import DrawnHeads
+from janusd_export.attacks.films import Sitter
 from janusd_export.errors import ExportError
 from janusd_hw.camera_replay import ReplayCamera
 
 GENUINE: Final = "genuine"
 """The folder of clips that are no attack."""
 _SAME_PERSON_FMR: Final = 1e-3  # as the door follows a track
+_ASKING_S: Final = 7.0
+"""To see a face, to ask, to see it answered within four seconds, and to open."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -62,7 +69,8 @@ class Row:
     is_held_out: bool = False
     trials: int = 0
     passed: dict[str, int] = field(default_factory=dict)
-    """By what the door asks: "live" (called live by turning), "challenge", "opens passive", "opens live"."""
+    """By what the door asks: "live" (called live by turning), "challenge", "opens passive", "opens live",
+    "opens asked" (by whoever answers a challenge in every pose as the person enrolled)."""
     reasons: dict[str, int] = field(default_factory=dict)
     """What gave presentations away."""
     faceless: int = 0
@@ -120,26 +128,63 @@ def simulated_challenges(count: int, seed: int, progress: Progress) -> Iterator[
 
 def simulated_pictures(pipeline: Pipeline, count: int, seed: int, progress: Progress) -> Iterator[Row]:
     """Whole frames of the demo's people, through detector, encoder, attack detection and policy."""
-    for species, is_attack in ((drawn.GENUINE, False), (drawn.HELD_OUT, True)):
+    for species, is_attack in ((pictures.GENUINE, False), (pictures.HELD_OUT, True)):
         for name, shots in species.items():
             row = Row("pictures", name, is_attack, is_held_out=is_attack)
             for index in range(count):
-                _judge(row, pipeline, drawn.presentation(shots, index, seed))
+                _judge(row, pipeline, pictures.presentation(shots, index, seed))
                 progress(f"pictures: {name}", index + 1, count)
             yield row
 
 
 def simulated_films(
-    pipeline: Pipeline, count: int, part: films.Part, seed: int, progress: Progress
+    pipeline: Pipeline, count: int, part: films.Part, seed: int, progress: Progress, drawn: Path | None = None
 ) -> Iterator[Row]:
-    """Films of stills and of heads that turn, of people on whom bounds were chosen or were not."""
+    """Films of stills and of heads that turn, of people on whom bounds were chosen or were not.
+
+    `drawn` is the generator's folder, for heads that it draws.
+    """
     for species, is_attack in ((films.GENUINE, False), (films.ATTACKS, True)):
         for name, make in species.items():
             row = Row("films", name, is_attack, is_held_out=part is films.Part.HELD_OUT)
             for index in range(count):
-                _judge(row, pipeline, films.presentation(make, part, index, seed))
+                _judge(row, pipeline, films.presentation(make(*films.cast(part, index, seed))))
                 progress(f"films: {name}", index + 1, count)
             yield row
+    if drawn is not None:
+        row = Row("films", "turns, drawn", is_attack=False, is_held_out=part is films.Part.HELD_OUT)
+        heads_drawn = _drawn_heads(pipeline, drawn)
+        for index in range(count):
+            shots = films.turned_relief(*heads_drawn.sitter(part, index, seed))
+            _judge(row, pipeline, films.presentation(shots))
+            progress("films: turns, drawn", index + 1, count)
+        yield row
+
+
+def simulated_askings(
+    pipeline: Pipeline, count: int, part: films.Part, seed: int, progress: Progress, drawn: Path | None = None
+) -> Iterator[Row]:
+    """Actors before a door that asks everybody for turns, their frames drawn as they answer.
+
+    With the generator's folder, `drawn`, the actors and their photographs are its people.
+    """
+    sitter = films.cast if drawn is None else _drawn_heads(pipeline, drawn).sitter
+    whose = "" if drawn is None else ", drawn"
+    for species, is_attack in ((asked.GENUINE, False), (asked.ATTACKS, True)):
+        for name, casting in species.items():
+            row = Row("asked", name + whose, is_attack, is_held_out=part is films.Part.HELD_OUT)
+            for index in range(count):
+                _ask(row, pipeline, casting, *sitter(part, index, seed))
+                progress(f"asked: {name}", index + 1, count)
+            yield row
+
+
+def _drawn_heads(pipeline: Pipeline, generator_dir: Path) -> DrawnHeads:
+    return DrawnHeads(generator_dir, pipeline.faces, _yaw_deg)
+
+
+def _yaw_deg(face: Face) -> float:
+    return pose.pose_of(face.landmarks_px, WIDTH_PX).yaw_deg
 
 
 def clips(folder: Path, pipeline: Pipeline, fps: float | None, progress: Progress) -> Iterator[Row]:
@@ -180,12 +225,12 @@ def added_time(pipeline: Pipeline, warm: int = 300) -> dict[str, float]:
         return 1e3 * (process_time() - began)
 
     gallery, presence = Gallery.of([]), _presence(pipeline)
-    before = next(iter(drawn.presentation(drawn.standing, 1, 0)))
+    before = next(iter(pictures.presentation(pictures.standing, 1, 0)))
     evidence, probe = pipeline.evidence(before, gallery)
     for number in range(warm):
         presence.look(Frame(_unlike(before.image, number), 1.0 + number / 15, number), probe, evidence)
     whole_ms, network_ms, look_ms = [], [], []
-    for number, shown in enumerate(drawn.presentation(drawn.living, 0, 0), warm):
+    for number, shown in enumerate(pictures.presentation(pictures.living, 0, 0), warm):
         frame = Frame(shown.image, 1.0 + number / 15, number)
         evidence, probe = pipeline.evidence(frame, gallery)
         took_ms = timed_ms(partial(presence.look, frame, probe, evidence))
@@ -250,17 +295,57 @@ def _judge(row: Row, pipeline: Pipeline, frames: Iterable[Frame]) -> Played:
     row.trials += 1
     row.faceless += not faces
     passed: tuple[str, ...] = ()
-    for asked, has_passed in (
+    for name, has_passed in (
         ("live", is_live),
         ("opens passive", Level.PASSIVE in opened),
         ("opens live", Level.LIVE in opened),
     ):
-        row.passed[asked] = row.passed.get(asked, 0) + has_passed
-        passed += (asked,) if has_passed else ()
+        row.passed[name] = row.passed.get(name, 0) + has_passed
+        passed += (name,) if has_passed else ()
     said = tuple(sorted(reasons - {Reason.NO_NEWS}))
     for reason in said:
         row.reasons[reason] = row.reasons.get(reason, 0) + 1
     return Played("", count, faces, passed, said)
+
+
+def _ask(row: Row, pipeline: Pipeline, casting: Casting, cast: Sitter, rng: np.random.Generator) -> None:
+    """Play one actor at a door that knows the face, until it opens or has asked once in vain."""
+    aim = _aim(pipeline, cast)
+    known = pipeline.probe(cast.head(aim(0.0))).embedding
+    gallery = Gallery.of([]) if known is None else Gallery.of_embeddings({"shown": [known]})
+    alike = operating_point(pipeline.spec.calibration, _SAME_PERSON_FMR).threshold
+    door = Policy(threshold=alike, margin=0.0, level=Level.PASSIVE, challenge=Asks.ALWAYS)
+    act, presence, state = casting(cast, aim, rng), _presence(pipeline), State()
+    sign: Turn | None = None
+    for_s, has_answered, has_opened = 0.0, False, False
+    for number in range(round(_ASKING_S * asked.FPS)):
+        frame = Frame(act(sign, for_s), 1.0 + number / asked.FPS, number)
+        evidence, probe = pipeline.evidence(frame, gallery)
+        evidence = presence.look(frame, probe, evidence)
+        state, decision = policy.decide(door, gallery, state, evidence, None)
+        if decision.reason is Reason.CHALLENGE and sign is None:
+            presence.challenge(challenge.ORDERS[rng.integers(len(challenge.ORDERS))], frame.captured_s)
+        shown = evidence.presentation
+        has_answered = has_answered or (shown is not None and shown.is_challenged)
+        for_s = for_s + 1 / asked.FPS if presence.asks is sign else 0.0
+        if (has_opened := decision.unlocks) or (
+            sign is not None and presence.asks is None and not has_answered
+        ):
+            break
+        sign = presence.asks or sign
+    row.trials += 1
+    for name, has_passed in (("challenge", has_answered), ("opens asked", has_opened)):
+        row.passed[name] = row.passed.get(name, 0) + has_passed
+
+
+def _aim(pipeline: Pipeline, cast: Sitter) -> Aim:
+    """How far this portrait is turned to be measured so: tried out, up to where a face is found."""
+    seen: dict[float, float] = {}  # measured -> turned
+    for turned_deg in range(-48, 49, 6):
+        if found := pipeline.faces(cast.head(float(turned_deg))):
+            seen[_yaw_deg(found[0])] = float(turned_deg)
+    at_deg = sorted(seen)
+    return lambda yaw_deg: float(np.interp(yaw_deg, at_deg, [seen[at] for at in at_deg]))
 
 
 def _frames(clip: Path, fps: float | None) -> Iterator[Frame]:

@@ -34,7 +34,7 @@ import numpy as np
 from janusd.core.align import TEMPLATE
 from janusd.core.types import Image
 from janusd_export.errors import ExportError
-from janusd_export.faces.demo_faces import MEASURES, Pose, posed
+from janusd_export.faces.demo_faces import MEASURES, Floats, Pose, posed
 from janusd_export.faces.generator import STYLE_DIM, TRUNCATION, Generator
 from janusd_export.faces.shards import COLUMNS, ShardFace, write_index, write_shard
 from janusd_export.faces.stored import Finder, Finders, Refused, Wanted, photographed
@@ -79,19 +79,14 @@ class GeneratorDrawer:
             generator = Generator(self.wheel_dir, is_quick=plan.is_quick)
         except FileNotFoundError as error:
             raise ExportError(str(error)) from error
-        with np.load(Path(__file__).with_name("demo_directions.npz")) as stored:
-            directions = np.asarray(stored["directions"], np.float32)
-        if directions.shape != (len(MEASURES), STYLE_DIM):
-            raise ExportError(f"demo_directions.npz holds {directions.shape}: it is of another generator")
+        ways = directions()
 
         def draw(number: int) -> Image:
             person, view = divmod(number, plan.views)
             rng = np.random.default_rng([plan.seed, person])
             style = generator.styles(rng, 1, truncation=plan.truncation)[0]
             if plan.views > 1:
-                style = posed(
-                    style, random_pose(np.random.default_rng([plan.seed, person, view])), directions
-                )
+                style = posed(style, random_pose(np.random.default_rng([plan.seed, person, view])), ways)
             picture = generator.draw(style)
             if picture.shape[0] <= LOOKED_AT_PX:
                 return picture
@@ -106,6 +101,15 @@ class DrawerFactory(Protocol):
 
     def open(self) -> Drawer:
         """A drawer of this process's own."""
+
+
+def directions() -> Floats:
+    """(5, 512): what a style is moved along for each of `MEASURES`. Raises ExportError."""
+    with np.load(Path(__file__).with_name("demo_directions.npz")) as stored:
+        learnt = np.asarray(stored["directions"], np.float32)
+    if learnt.shape != (len(MEASURES), STYLE_DIM):
+        raise ExportError(f"demo_directions.npz holds {learnt.shape}: it is of another generator")
+    return learnt
 
 
 def random_pose(rng: np.random.Generator) -> Pose:

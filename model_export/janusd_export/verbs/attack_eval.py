@@ -23,10 +23,11 @@ WHAT = "measure attack detection: on recorded clips, or on simulated attacks"
 MORE = (
     "FOLDER/SPECIES/CLIP: a folder for each attack species and one called genuine, clips are video files or "
     "folders of pictures. Every clip's own face is enrolled first: only attack detection can refuse it. "
-    "Live: the nose stood out on a way without a break. Opens passive, opens live: a door at that level "
-    "would have opened. What is no clip is named, and not counted; one without a face is refused, and named. "
-    "Films are of people and draws that no bound was chosen on, unless --development asks for the others. "
-    "Figures of --simulated say SIMULATED in every line, and nothing about real prints, screens or cameras."
+    "Live: the nose stood out on a way without a break. Challenge: the turns asked for were shown. Opens "
+    "passive, opens live, opens asked: a door at that level, or one that asks for turns, would have opened. "
+    "What is no clip is named, and not counted; one without a face is refused, and named. Films are of "
+    "people and draws that no bound was chosen on, unless --development asks for the others. Figures of "
+    "--simulated say SIMULATED in every line, and nothing about real prints, screens or cameras."
 )
 
 
@@ -44,7 +45,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--films", type=int, default=12, help="films a species, of stills and of heads (12; 0: none)"
     )
     parser.add_argument(
-        "--development", action="store_true", help="films of the people and draws that bounds were chosen on"
+        "--asked",
+        type=int,
+        default=12,
+        help="actors a species before a door that asks for turns (12; 0: none)",
+    )
+    parser.add_argument(
+        "--development",
+        action="store_true",
+        help="films and actors of the people and draws that bounds were chosen on",
+    )
+    parser.add_argument(
+        "--generator", type=Path, help="the generator's folder, as for synthesize: actors and heads it draws"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the simulation (1)")
     parser.add_argument("--fps", type=float, help="of clips that are folders (10), or against a video's own")
@@ -92,22 +104,28 @@ def _rows(options: argparse.Namespace, pipeline: Pipeline, show: Progress) -> It
         yield from attack_eval.simulated_challenges(options.count, options.seed, show)
     if options.pictures:
         yield from attack_eval.simulated_pictures(pipeline, options.pictures, options.seed, show)
+    part = Part.DEVELOPMENT if options.development else Part.HELD_OUT
     if options.films:
-        part = Part.DEVELOPMENT if options.development else Part.HELD_OUT
-        yield from attack_eval.simulated_films(pipeline, options.films, part, options.seed, show)
+        yield from attack_eval.simulated_films(
+            pipeline, options.films, part, options.seed, show, options.generator
+        )
+    if options.asked:
+        yield from attack_eval.simulated_askings(
+            pipeline, options.asked, part, options.seed, show, options.generator
+        )
 
 
 def _lines(row: Row, label: str) -> list[str]:
     from janusd.core import rates
 
-    held_out = ", held out" if row.is_held_out else ", development" if row.part == "films" else ""
+    held_out = ", held out" if row.is_held_out else ", development" if row.part in {"films", "asked"} else ""
     given = ", ".join(f"{reason} {count}" for reason, count in sorted(row.reasons.items()))
     lines = []
     for asked in row.passed:
         errors = row.errors(asked)
         low, high = rates.bounds(errors, row.trials)
         lines.append(
-            f"{label} {row.part:9} {row.species + held_out:46} {asked:13} {row.rate_name} "
+            f"{label} {row.part:9} {row.species + held_out:56} {asked:13} {row.rate_name} "
             f"{errors / row.trials:6.1%} [{low:.1%}, {high:.1%}]  {errors} of {row.trials}"
         )
     lines += [f"{label} {row.part:9} {row.species:46} said: {given}"] if given else []
