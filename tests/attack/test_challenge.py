@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,14 @@ def test_passing_the_centre_on_the_way_is_not_looking_there() -> None:
 
 def test_a_sheet_bent_like_a_face_fails_too() -> None:
     assert play(sweep(26, 0, -26), depth=0.5).stage is Stage.FAILED
+
+
+def test_without_life_on_the_way_nothing_is_passed() -> None:
+    challenge, yaws = Challenge(ORDER, track=1, began_s=0.0), sweep(26, 0, -26)
+    for number, yaw in enumerate(yaws, start=1):
+        lifeless = replace(seen(yaw, number * FRAME_S), is_live=False)
+        challenge = step(challenge, number * FRAME_S, 1, lifeless, Terms())
+    assert (challenge.answered, challenge.stage) == (3, Stage.FAILED)
 
 
 def test_three_pictures_exchanged_do_not_pass() -> None:

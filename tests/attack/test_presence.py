@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 
 from janusd.config import insecure, parse
-from janusd.core import attack, policy
+from janusd.core import attack, parallax, policy
 from janusd.core.attack import Asks, Layer, Level
 from janusd.core.challenge import Turn
 from janusd.core.gallery import Gallery
 from janusd.core.manifest import AttackNet, TensorSpec
+from janusd.core.parallax import Path, Relief
 from janusd.core.policy import Policy, State
 from janusd.core.reason import Reason
 from janusd.core.types import Box, Evidence, Face, Frame, Image, Presentation, Quality
 from janusd.errors import ConfigError
 from janusd.pipeline import Pipeline, Probe
+from janusd.service import presence
 from janusd.service.presence import Presence, Settings
 from janusd_hw.fakes import SPEC, PaintedDetector, PaintedEncoder, paint
 
@@ -147,6 +149,25 @@ def test_a_pair_refuses_a_face_that_is_not_there_in_near_infrared_or_is_anothers
         reasons = [door.see(0.0, nir_score=nir_score) for _ in range(4)]  # type: ignore[arg-type]
         assert (Reason.MATCHED in reasons) is opens
         assert opens or set(reasons) == {Reason.NOT_IN_NIR}
+
+
+def test_life_takes_three_looks_that_find_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    says = iter([Relief.STANDS_OUT, Relief.UNSEEN, Relief.STANDS_OUT, Relief.BROKEN, Relief.STANDS_OUT])
+    monkeypatch.setattr(parallax, "assess", lambda sights, *, looks: Path(next(says), 0.2, 0.01))
+    door = Door(level=Level.LIVE)
+    for _ in range(5):
+        door.see(0.0)
+    assert [one is not None and one.is_live for one in door.shown] == [False] * 4 + [True]
+
+
+def test_looks_too_far_apart_are_not_of_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    stands_out = Path(Relief.STANDS_OUT, 0.2, 0.01)
+    monkeypatch.setattr(parallax, "assess", lambda sights, *, looks: stands_out)
+    monkeypatch.setattr(presence, "_MEMORY_S", 1.5 / FPS)
+    door = Door(level=Level.LIVE)
+    for _ in range(5):
+        door.see(0.0)
+    assert not any(one is not None and one.is_live for one in door.shown)
 
 
 def test_a_challenge_always_is_asked_of_everybody_and_answered_by_turning() -> None:

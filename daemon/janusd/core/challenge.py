@@ -62,7 +62,7 @@ class Terms:
     centre_deg: float = 10.0
     within_s: float = 4.0
     average: int = 5
-    slack_deg: float = 6.0
+    slack_deg: float = 8.0
     """By how much each of the frames may fall short of that: a pose is held, not swept through."""
     stands_out: float = 0.28
     """Eye distances the averaged nose must have moved: 40 degrees from side to side give a head some 0.3,

@@ -111,9 +111,9 @@ class Bounds:
     most: float = 0.75
     """The part of the views between that must keep to the next two: of three photographs dissolved one after
     the other, those near the middle one are on their way."""
-    still: float = 0.7
+    still: float = 0.5
     """Largest part of the difference from the nearer end that being on its way may leave."""
-    mixed: float = 1.5
+    mixed: float = 1.3
     """And of what a mixture leaves."""
     flat: float = 0.4
     """Least part of the difference between the ends that a plane must leave."""

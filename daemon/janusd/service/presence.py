@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import Final
 
 from janusd.core import attack, challenge, parallax, track
 from janusd.core.attack import Layer
@@ -18,6 +19,8 @@ from janusd.core.reason import Reason
 from janusd.core.track import Follow, Track
 from janusd.core.types import Evidence, Frame, Presentation
 from janusd.pipeline import Probe
+
+_MEMORY_S: Final = parallax.Bounds().memory_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Settings:
     passive: float = 0.5
     """Below it the network's mean speaks of an attack."""
     average: int = 5
+    looks: int = 3
+    """Looks within four seconds that must find a head, before life was shown: by one, a few dissolves do."""
     lives_s: float = 10.0
     """For how long life that was shown counts, on its track."""
     suspect_s: float = 5.0
@@ -98,7 +103,9 @@ class Presence:
         settings = self._settings
         path = parallax.assess(tuple(self._sights), looks=now_s - self._live_s >= settings.again_s)
         if path.relief is Relief.STANDS_OUT:
-            self._live_s = now_s
+            self._found_s.append(now_s)
+            if len(self._found_s) == settings.looks and now_s - self._found_s[0] <= _MEMORY_S:
+                self._live_s = now_s
         if path.relief is Relief.FLAT:
             self._flat_s = now_s
         if now_s - self._flat_s < settings.suspect_s:
@@ -148,6 +155,7 @@ class Presence:
     def _begin_track(self, now_s: float) -> None:
         self._sights: deque[Sight] = deque(maxlen=240)
         self._genuine: deque[float] = deque(maxlen=self._settings.average)
+        self._found_s: deque[float] = deque(maxlen=self._settings.looks)
         self._live_s = self._flat_s = float("-inf")
         asked = self._challenge
         is_left = (
