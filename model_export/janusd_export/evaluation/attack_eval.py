@@ -110,9 +110,9 @@ def simulated_heads(count: int, seed: int, progress: Progress) -> Iterator[Row]:
             yield row
 
 
-def simulated_challenges(count: int, seed: int, progress: Progress) -> Iterator[Row]:
-    """Whether actors pass one challenge."""
-    setting = heads.Setting(fps=15.0)
+def simulated_challenges(count: int, seed: int, progress: Progress, fps: float = 15.0) -> Iterator[Row]:
+    """Whether actors pass one challenge, of a door that sees so many frames a second."""
+    setting = heads.Setting(fps=fps)
     lists = (
         (answers.GENUINE, False, False), (answers.DEVELOPMENT, True, False), (answers.HELD_OUT, True, True),
     )  # fmt: skip

@@ -59,7 +59,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--generator", type=Path, help="the generator's folder, as for synthesize: actors and heads it draws"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the simulation (1)")
-    parser.add_argument("--fps", type=float, help="of clips that are folders (10), or against a video's own")
+    parser.add_argument(
+        "--fps",
+        type=float,
+        help="of clips that are folders (10), or against a video's own; of challenges by landmarks (15)",
+    )
     measuring(parser)
 
 
@@ -101,7 +105,7 @@ def _rows(options: argparse.Namespace, pipeline: Pipeline, show: Progress) -> It
         return
     if options.count:
         yield from attack_eval.simulated_heads(options.count, options.seed, show)
-        yield from attack_eval.simulated_challenges(options.count, options.seed, show)
+        yield from attack_eval.simulated_challenges(options.count, options.seed, show, options.fps or 15.0)
     if options.pictures:
         yield from attack_eval.simulated_pictures(pipeline, options.pictures, options.seed, show)
     part = Part.DEVELOPMENT if options.development else Part.HELD_OUT
