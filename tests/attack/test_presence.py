@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from janusd.core.attack import Asks, Layer, Level
 from janusd.core.challenge import Turn
 from janusd.core.gallery import Gallery
 from janusd.core.manifest import AttackNet, TensorSpec
-from janusd.core.parallax import Path, Relief
+from janusd.core.parallax import Bounds, Path, Relief, Sight
 from janusd.core.policy import Policy, State
 from janusd.core.reason import Reason
 from janusd.core.types import Box, Evidence, Face, Frame, Image, Presentation, Quality
@@ -168,6 +169,29 @@ def test_looks_too_far_apart_are_not_of_one_turn(monkeypatch: pytest.MonkeyPatch
     for _ in range(5):
         door.see(0.0)
     assert not any(one is not None and one.is_live for one in door.shown)
+
+
+def test_a_challenge_is_passed_with_one_look_that_found_a_head_and_failed_with_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assess = parallax.assess
+    for found in (0, 1):
+        left = iter([Relief.STANDS_OUT] * found)
+
+        def looked(
+            sights: tuple[Sight, ...], bounds: Bounds | None = None, *, looks: bool = True,
+            left: Iterator[Relief] = left,
+        ) -> Path:  # fmt: skip
+            if bounds is not None or len(sights) < 20:  # the challenge's own look, or nothing shown yet
+                return assess(sights, bounds, looks=bounds is not None)
+            return Path(next(left, Relief.UNSEEN), 0.2, 0.01)
+
+        monkeypatch.setattr(parallax, "assess", looked)
+        door = Door(level=Level.PASSIVE, challenge=Asks.ALWAYS)
+        door.see(0.0)
+        door.turn(26, 0, -26)
+        challenged = [one is not None and one.is_challenged for one in door.shown]
+        assert any(challenged) == bool(found)
 
 
 def test_a_challenge_always_is_asked_of_everybody_and_answered_by_turning() -> None:

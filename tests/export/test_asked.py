@@ -138,7 +138,7 @@ def test_at_the_real_door_a_head_answers_and_photographs_do_not() -> None:
     }  # fmt: skip
     for name, (casting, is_attack) in castings.items():
         rows[name] = attack_eval.Row("asked", name, is_attack)
-        for index in (1, 2):
+        for index in (0, 4):
             attack_eval._ask(rows[name], pipeline, casting, *films.cast(Part.DEVELOPMENT, index, 1))
     assert rows["exchanged"].passed == rows["dissolved"].passed == {"challenge": 0, "opens asked": 0}
     assert rows["resident"].passed["challenge"] >= 1

@@ -2,9 +2,9 @@
 
 Three turns are asked for, one after the other. Each is answered when the head was held so far for `average`
 frames; whoever is held to the other side than the one asked for has answered another question, and fails. The
-whole must be done within `within_s`. Afterwards the nose must have stood out on the way (`parallax`), life
-must have been seen by then, and every pose has its own mean embedding, all of which must match: the policy
-compares them.
+whole must be done within `within_s`. Afterwards the nose must have stood out on the way (`parallax`), a look
+at the views must have found a head on it, and every pose has its own mean embedding, all of which must match:
+the policy compares them.
 
 There are six orders: each goes to both sides, and none begins with the centre, where everybody begins. A film
 that shows the right one passes this test, one time in six where its own was drawn as the door draws: what
@@ -79,7 +79,7 @@ class Seen:
     embedding: Embedding
     sight: Sight
     is_live: bool = True
-    """Whether the track has shown life (`motion` has looked at its views), as far as anybody looks."""
+    """Whether a look at the track's views (`motion`) found a head by now, as far as anybody looks."""
 
 
 @dataclass(frozen=True, slots=True)

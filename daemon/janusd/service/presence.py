@@ -95,9 +95,14 @@ class Presence:
             self._genuine.append(probe.genuine)
         geometry = self._look_for_relief(frame.captured_s)
         is_live = frame.captured_s - self._live_s < self._settings.lives_s
-        yaw_deg = probe.quality.yaw_deg
-        self._step(frame.captured_s, Seen(frame.captured_s, yaw_deg, probe.embedding, sight, is_live))
+        has_found = is_live or self._has_found_since(self._challenge)
+        seen = Seen(frame.captured_s, probe.quality.yaw_deg, probe.embedding, sight, has_found)
+        self._step(frame.captured_s, seen)
         return replace(evidence, presentation=self._present(frame, probe, geometry, is_live=is_live))
+
+    def _has_found_since(self, asked: Challenge | None) -> bool:
+        """Whether one look found a head during a challenge, whose turns show more than any other way."""
+        return asked is not None and bool(self._found_s) and self._found_s[-1] >= asked.began_s
 
     def _look_for_relief(self, now_s: float) -> Layer:
         settings = self._settings
