@@ -127,7 +127,8 @@ def test_one_recording_of_each_camera_is_played_as_a_pair(tmp_path: Path) -> Non
         assert frame.nir is not None
         seen.append((int(frame.image[0, 0, 1]) - 40, int(frame.nir[0, 0, 1]) - 140))
     assert len(seen) >= 2
-    assert all(colour == infrared for colour, infrared in seen)
+    # Each plays in its own time: a busy machine may show one of them a frame later.
+    assert all(abs(colour - infrared) <= 1 for colour, infrared in seen)
 
 
 def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
