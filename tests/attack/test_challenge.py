@@ -87,11 +87,11 @@ def test_a_sheet_bent_like_a_face_fails_too() -> None:
     assert play(sweep(26, 0, -26), depth=0.5).stage is Stage.FAILED
 
 
-def test_without_life_on_the_way_nothing_is_passed() -> None:
+def test_where_no_look_found_a_head_nothing_is_passed() -> None:
     challenge, yaws = Challenge(ORDER, track=1, began_s=0.0), sweep(26, 0, -26)
     for number, yaw in enumerate(yaws, start=1):
-        lifeless = replace(seen(yaw, number * FRAME_S), is_live=False)
-        challenge = step(challenge, number * FRAME_S, 1, lifeless, Terms())
+        sheet = replace(seen(yaw, number * FRAME_S), found_head=False)
+        challenge = step(challenge, number * FRAME_S, 1, sheet, Terms())
     assert (challenge.answered, challenge.stage) == (3, Stage.FAILED)
 
 

@@ -19,13 +19,11 @@ from janusd_export.errors import ExportError
 from janusd_export.evaluation import attack_eval
 
 
-class Recorder:
+class Recorder(films.Sitter):
     """A head that is no head: it writes down how far it was turned."""
 
-    apart_px = 60.0
-    nose_px = (320.0, 251.0)
-
     def __init__(self) -> None:
+        super().__init__(60.0)
         self.turned_deg: list[float] = []
 
     def head(self, yaw_deg: float, onto: Map | None = None) -> Image:

@@ -78,7 +78,7 @@ class Seen:
     """Positive: turned to the image's right."""
     embedding: Embedding
     sight: Sight
-    is_live: bool = True
+    found_head: bool = True
     """Whether a look at the track's views (`motion`) found a head by now, as far as anybody looks."""
 
 
@@ -125,7 +125,7 @@ def _look(challenge: Challenge, seen: Seen, terms: Terms) -> Challenge:
     challenge = replace(challenge, answered=challenge.answered + 1, recent=(), poses=(*challenge.poses, pose))
     if challenge.answered < len(challenge.order):
         return challenge
-    has_shown = seen.is_live and _stands_out(challenge, terms)
+    has_shown = seen.found_head and _stands_out(challenge, terms)
     return replace(challenge, stage=Stage.PASSED if has_shown else Stage.FAILED)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from janusd.core.types import Face, Image
 from janusd.demo.scene import HEIGHT_PX, WIDTH_PX
-from janusd_export.attacks.films import APART_PX, MIDDLE, Map, Part
+from janusd_export.attacks.films import APART_PX, MIDDLE, Map, Part, Sitter
 from janusd_export.errors import ExportError
 from janusd_export.faces.demo_faces import Pose, base_style, posed
 from janusd_export.faces.generator import Generator
@@ -37,11 +37,11 @@ _Turns: TypeAlias = list[tuple[float, Image, Face]]
 """How far turned, the picture, and the face in it."""
 
 
-class DrawnHead:
-    """One person before the camera, the eyes so far apart."""
+class DrawnHead(Sitter):
+    """One of the generator's people."""
 
     def __init__(self, turns: _Turns, apart_px: float) -> None:
-        self._apart_px = apart_px
+        super().__init__(apart_px)
         self._turns = sorted(turns, key=lambda turn: turn[0])
         self._yaws_deg = np.array([turn[0] for turn in self._turns])
         eyes = np.array([turn[2].landmarks_px[:2] for turn in self._turns], np.float64)  # (n, 2, 2)
@@ -49,16 +49,6 @@ class DrawnHead:
         size = apart_px / float(np.hypot(*(eyes[frontal, 1] - eyes[frontal, 0])))
         middle = MIDDLE - size * eyes.mean(axis=(0, 1))
         self._place = np.vstack([np.column_stack([size * np.eye(2), middle]), [0, 0, 1]])
-
-    @property
-    def apart_px(self) -> float:
-        """Between the eyes."""
-        return self._apart_px
-
-    @property
-    def nose_px(self) -> tuple[float, float]:
-        """About where the nose is."""
-        return float(MIDDLE[0]), float(MIDDLE[1] + 0.6 * self.apart_px)
 
     def head(self, yaw_deg: float, onto: Map | None = None) -> Image:
         """A frame with the head turned as near to this as it was drawn, and moved by `onto`."""

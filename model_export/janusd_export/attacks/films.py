@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import math
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -53,17 +54,18 @@ Mask: TypeAlias = NDArray[np.float32]
 Film: TypeAlias = Callable[["Cast", np.random.Generator], Iterator[Image]]
 
 
-class Sitter(Protocol):
-    """A head before the camera."""
+class Sitter(ABC):
+    """A head before the camera, the eyes so far apart."""
 
-    @property
-    def apart_px(self) -> float:
-        """Between the eyes."""
+    def __init__(self, apart_px: float) -> None:
+        self.apart_px = apart_px
 
     @property
     def nose_px(self) -> tuple[float, float]:
         """About where the nose is."""
+        return float(MIDDLE[0]), float(MIDDLE[1] + 0.6 * self.apart_px)
 
+    @abstractmethod
     def head(self, yaw_deg: float, onto: Map | None = None) -> Image:
         """A frame with the head turned so far, and moved by `onto`."""
 
@@ -75,27 +77,18 @@ class Part(Enum):
     HELD_OUT = 1
 
 
-class Cast:
+class Cast(Sitter):
     """One person of the album before the camera, with the eyes so far apart."""
 
     def __init__(self, person: Person, apart_px: float, rng: np.random.Generator) -> None:
-        self._person, self._apart_px = person, apart_px
+        super().__init__(apart_px)
+        self._person = person
         self._views = sorted(zip(STREET_YAWS, person.street, strict=False), key=lambda posed: posed[0])
         self._turns = rng.random() < 0.5
         self._yaws = rng.uniform(9, 18) * (-1 if rng.random() < 0.5 else 1), rng.uniform(9, 18)
         self._shift = rng.uniform(-4, 4, 2)
         self._scale = rng.uniform(0.97, 1.03)
         self._pair: tuple[Image, Image] | None = None
-
-    @property
-    def apart_px(self) -> float:
-        """Between the eyes."""
-        return self._apart_px
-
-    @property
-    def nose_px(self) -> tuple[float, float]:
-        """About where the nose is."""
-        return float(MIDDLE[0]), float(MIDDLE[1] + 0.6 * self.apart_px)
 
     def head(self, yaw_deg: float, onto: Map | None = None) -> Image:
         """A frame with the person's head turned as a relief is, and moved by `onto` before the street."""
