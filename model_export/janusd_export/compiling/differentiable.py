@@ -43,7 +43,7 @@ class Differentiable(nn.Module):
         self._first, self._last = read.inputs[0], read.outputs[0]
         for operator in read.operators:
             if operator.kind.endswith("CONV_2D"):
-                weights, bias = _constants(operator, name)
+                weights, bias = constants(operator, name)
                 self.register_buffer(f"weights_{operator.number}", weights)
                 self.register_buffer(f"bias_{operator.number}", bias)
 
@@ -99,7 +99,7 @@ _FORWARD: Final = {
 }
 
 
-def _constants(operator: Operator, name: str) -> tuple[Tensor, Tensor]:
+def constants(operator: Operator, name: str) -> tuple[Tensor, Tensor]:
     """Weights as torch has them, (O, I, H, W) or (C, 1, H, W), and biases, both as real numbers."""
     values, weights, bias = operator.inputs[0], operator.inputs[1], operator.inputs[2]
     if values is None or weights is None or bias is None or weights.content is None or bias.content is None:

@@ -17,6 +17,9 @@ from janusd_export.faces import teachers
 from janusd_export.training.recipe import Recipe
 from janusd_export.training.student import Student, StudentSize, absorb_norms
 
+RELEASED = "released"
+"""Marks a checkpoint that was read back from an int8 file: see `compiling.recover`."""
+
 
 def size_of(recipe: Recipe) -> StudentSize:
     """The architecture a recipe asks for."""
@@ -54,6 +57,11 @@ def load_average(recipe: Recipe, checkpoint: Path) -> Student:
     if has_norms and not size.normalised:
         absorb_norms(student)
     return student.eval()
+
+
+def is_released(checkpoint: Path) -> bool:
+    """Whether it holds a released file's weights: nobody knows onto which axes those were taught."""
+    return bool(load(checkpoint, torch.device("cpu")).get(RELEASED))
 
 
 def load_readers(objective: nn.Module, checkpoint: Path) -> None:

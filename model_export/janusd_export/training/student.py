@@ -229,6 +229,20 @@ def absorb_norms(network: nn.Module) -> None:
             part.weight, part.norm = nn.Parameter(weight), Shift(bias)
 
 
+def turn_onto(student: Student, crops: Tensor, targets: Tensor) -> None:
+    """Rotate what a student says of these (n, 3, 112, 112) crops onto (n, D) unit targets, as near as may be.
+
+    Two faces are as alike as before: only the axes are others (Schönemann, "A generalized solution of the
+    orthogonal Procrustes problem", 1966).
+    """
+    with torch.no_grad():
+        said = F.normalize(torch.cat([student(some) for some in crops.split(128)]))  # (n, D)
+        left, _, right = torch.linalg.svd((targets.T @ said).double())
+        turn = (left @ right).float()  # (D, D), orthogonal
+        student.embed.weight.copy_(turn @ student.embed.weight)
+        student.embed.bias.copy_(turn @ student.embed.bias)
+
+
 class FoldedStudent(nn.Module):
     """What `fold` gives: convolutions and additions only.
 

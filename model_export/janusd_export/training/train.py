@@ -35,7 +35,10 @@ from janusd_export.training.objectives import Asked, Objective
 from janusd_export.training.optimizer import Optimizer
 from janusd_export.training.recipe import Recipe
 from janusd_export.training.run_log import RunLog
-from janusd_export.training.student import Student, count_macs
+from janusd_export.training.student import Student, count_macs, turn_onto
+
+_TURNED_BY = 2_000
+"""Faces by which a released network is turned onto this run's axes: eight for each of them."""
 
 
 def train(
@@ -107,10 +110,8 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     person_table = torch.from_numpy(np.concatenate([person, nobody])).to(device)
 
     # 3. The student, what it is asked, its running average, and the optimizer.
-    student = Student(checkpoints.size_of(recipe))
-    if start_from is not None:
-        student = checkpoints.load_average(recipe, start_from).train()
-    student = student.to(device, memory_format=torch.channels_last)
+    student = _student(recipe, start_from, faces, split.train, targets)
+    student = student.to(device, memory_format=torch.channels_last).train()
     objective = Objective(
         recipe.losses,
         embedding=recipe.target.embedding,
@@ -246,6 +247,23 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
         dist.destroy_process_group()
 
 
+def _student(
+    recipe: Recipe,
+    start_from: Path | None,
+    faces: Faces,
+    learnt: NDArray[np.intp],
+    targets: NDArray[np.float32],
+) -> Student:
+    """A fresh student, or the one of a checkpoint."""
+    if start_from is None:
+        return Student(checkpoints.size_of(recipe))
+    student = checkpoints.load_average(recipe, start_from)
+    if checkpoints.is_released(start_from) and faces.teachers:
+        rows = np.random.default_rng(recipe.seed).permutation(learnt)[:_TURNED_BY]
+        turn_onto(student, _plain(faces, rows), torch.from_numpy(targets[rows]))
+    return student
+
+
 def _targets(
     recipe: Recipe, faces: Faces, split: Split, cache_dir: Path, mixtures: Mixtures | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -319,12 +337,15 @@ def _embed(
     parts = []
     with torch.no_grad(), half_precision(device, wanted=recipe.schedule.bfloat16):
         for start in range(0, len(rows), 128):
-            crops = np.stack(
-                [plain_crop(faces.pixels[r], faces.landmarks_px[r]) for r in rows[start : start + 128]]
-            )
-            x = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
+            x = _plain(faces, rows[start : start + 128]).to(device)
             parts.append(student(x).float().cpu().numpy())
     return unit(np.concatenate(parts))
+
+
+def _plain(faces: Faces, rows: NDArray[np.intp]) -> Tensor:
+    """(n, 3, 112, 112) crops as a door sees them, -1..1."""
+    crops = np.stack([plain_crop(faces.pixels[r], faces.landmarks_px[r]) for r in rows])
+    return torch.from_numpy(crops).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
 
 
 def _report(embeddings: NDArray[np.float32], person: NDArray[np.int32]) -> dict[str, float]:

@@ -17,8 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="what import and teach wrote")
     parser.add_argument("--run-dir", type=Path, required=True, help="the run's folder")
     parser.add_argument(
-        "--start-from", type=Path, metavar="CHECKPOINT", help="begin with another run's weights"
-    )
+        "--start-from", type=Path, metavar="FILE",
+        help="begin with the weights of another run's checkpoint.pt, or of a released .tflite",
+    )  # fmt: skip
     parser.add_argument("--steps", type=int, help="stop after so many steps, to try a recipe")
 
 
@@ -27,10 +28,16 @@ def run(options: argparse.Namespace) -> None:
     from janusd_export.training import recipe
     from janusd_export.training.train import train
 
+    asked, start_from = recipe.load(options.recipe), options.start_from
+    if start_from is not None and start_from.suffix == ".tflite":
+        from janusd_export.compiling.recover import recover
+
+        options.run_dir.mkdir(parents=True, exist_ok=True)
+        start_from = recover(asked, start_from, options.run_dir / "released.pt")
     train(
-        recipe.load(options.recipe),
+        asked,
         options.cache,
         options.run_dir,
         stop_after=options.steps,
-        start_from=options.start_from,
+        start_from=start_from,
     )
