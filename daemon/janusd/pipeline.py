@@ -14,6 +14,7 @@ from janusd.core.gallery import Gallery
 from janusd.core.manifest import AttackNet, Encoder
 from janusd.core.quality import Floors
 from janusd.core.reason import Reason
+from janusd.core.tensors import to_tensor
 from janusd.core.types import Box, Crop, Embedding, Evidence, Face, Frame, Image, Quality
 from janusd.ports import Detector, Network
 
@@ -145,7 +146,7 @@ class Pipeline:
         if self.attack_net is None:
             return None
         network, net = self.attack_net
-        tensor = passive.to_tensor(passive.looks(image, face, net), net.input)
+        tensor = to_tensor(passive.looks(image, face, net), net.input)
         return passive.from_tensor(network.run(tensor), net.output)
 
     def _nir_score(self, nir: Image, embedding: Embedding) -> float | None:
@@ -163,7 +164,7 @@ class Pipeline:
         views = (crop, crop[:, ::-1]) if self.spec.mirrored else (crop,)
         return embed.combine(
             [
-                embed.from_tensor(self.encoder.run(embed.to_tensor(view, self.spec.input)), self.spec.output)
+                embed.from_tensor(self.encoder.run(to_tensor(view, self.spec.input)), self.spec.output)
                 for view in views
             ]
         )

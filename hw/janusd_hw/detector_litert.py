@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from janusd.core import detect
 from janusd.core.manifest import Detector, TensorSpec
+from janusd.core.tensors import real, to_tensor
 from janusd.core.types import Face, Image
 from janusd.errors import ModelError
 from janusd.ports import Network
@@ -75,7 +76,7 @@ class OwnDetector:
                 crop, matrix = detect.closer(image, again.landmarks_px)
             except ValueError:  # all points in one place: no face
                 return None
-            answer = detect.real(self._refiner.run(detect.to_tensor(crop, spec.input)), spec.output)[0]
+            answer = real(self._refiner.run(to_tensor(crop, spec.input)), spec.output)[0]
             again = detect.refined(face, answer, matrix)
             if again.score < self._spec.threshold:
                 return None
@@ -85,7 +86,7 @@ class OwnDetector:
         """What the first look gives: with a refiner, all that is worth a second one."""
         spec = self._spec
         picture, scale = detect.fit(image, *self._size)
-        answers = detect.real(self._network.run(detect.to_tensor(picture, spec.input)), spec.output)[0]
+        answers = real(self._network.run(to_tensor(picture, spec.input)), spec.output)[0]
         least = spec.threshold if self._refiner is None else spec.proposal
         return detect.faces(answers, self._cells, least, spec.overlap, scale)
 

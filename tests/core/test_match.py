@@ -18,6 +18,7 @@ from janusd.core.manifest import (
     parse,
     promised_point,
 )
+from janusd.core.tensors import to_tensor
 
 
 def unit(*values: float) -> np.ndarray:
@@ -124,10 +125,17 @@ SPEC_IN = TensorSpec((1, 112, 112, 3), scale=1 / 127.5, zero_point=-1)
 @given(st.integers(0, 255))
 def test_a_pixel_survives_quantization_within_half_a_step(pixel: int) -> None:
     crop = np.full((112, 112, 3), pixel, np.uint8)
-    tensor = embed.to_tensor(crop, SPEC_IN)
+    tensor = to_tensor(crop, SPEC_IN)
     assert tensor.shape == (1, 112, 112, 3)
     real = (int(tensor[0, 0, 0, 0]) - SPEC_IN.zero_point) * SPEC_IN.scale
     assert real == pytest.approx((pixel - 127.5) / 127.5, abs=SPEC_IN.scale)
+
+
+def test_a_mirrored_picture_gives_the_mirrored_tensor() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    mirrored = to_tensor(picture[:, ::-1], SPEC_IN)
+    assert np.array_equal(mirrored[:, :, ::-1], to_tensor(picture, SPEC_IN))
+    assert mirrored.flags.c_contiguous
 
 
 @given(st.lists(st.integers(-128, 127), min_size=4, max_size=4))

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janusd.core import detect, embed
-from janusd.core.manifest import TensorSpec
+from janusd.core import detect
 from janusd.core.types import Box, Face
 
 CELLS = detect.grid(240, 320)
@@ -101,12 +100,6 @@ def test_pictures_of_any_shape_fit_and_the_rest_is_grey(shape: tuple[int, int]) 
     assert (sheet[:tall, :wide] == 7).all()
     assert (sheet[tall:] == 128).all()
     assert (sheet[:, wide:] == 128).all()
-
-
-def test_pixels_become_the_tensor_that_the_encoder_would_get() -> None:
-    spec = TensorSpec((1, 240, 320, 3), 1 / 127.5, -1)
-    image = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
-    assert np.array_equal(detect.to_tensor(image, spec), embed.to_tensor(image, spec))
 
 
 def picture_with(points: np.ndarray, side: int) -> np.ndarray:

@@ -15,6 +15,7 @@ import pytest
 import janusd_export
 from janusd.core import passive
 from janusd.core.manifest import AttackNet, Manifest, TensorSpec, parse
+from janusd.core.tensors import to_tensor
 from janusd.core.types import Box, Face
 from janusd_export.attacks import recaptures
 from janusd_export.compiling import edgetpu, graph
@@ -113,7 +114,7 @@ def test_the_door_sees_what_training_saw() -> None:
         TensorSpec((1, 2), 0.1, 0), context=cache.WIDE, threshold=0.5, near=cache.NEAR,
     )  # fmt: skip
     assert np.array_equal(passive.looks(image, face, net), cache.see(image, face))
-    assert passive.to_tensor(passive.looks(image, face, net), net.input).shape == net.input.shape
+    assert to_tensor(passive.looks(image, face, net), net.input).shape == net.input.shape
 
 
 def test_beyond_the_pictures_borders_a_crop_is_black() -> None:

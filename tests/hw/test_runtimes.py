@@ -13,6 +13,7 @@ import pytest
 from janusd import models, sdk
 from janusd.core import align, embed
 from janusd.core.reason import Reason
+from janusd.core.tensors import to_tensor
 from janusd.demo.album import album
 from janusd_hw.litert import LiteRtNetwork
 
@@ -32,7 +33,7 @@ def test_both_runtimes_say_nearly_the_same_of_every_enrolment_portrait() -> None
         for view in person.enrol:
             image = sdk.read_image(view.path)
             crop = align.align(image, recognizer.faces(image)[0].landmarks_px)
-            tensor = embed.to_tensor(crop, released.manifest.encoder.input)
+            tensor = to_tensor(crop, released.manifest.encoder.input)
             outputs = []
             for network in (new, old):
                 started_s = time.perf_counter()

@@ -24,16 +24,15 @@ of overlapping answers is used too); refining from a closer look follows MTCNN (
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from janusd.core.align import TEMPLATE, similarity
-from janusd.core.embed import quantization_table
-from janusd.core.manifest import TensorSpec
-from janusd.core.types import Box, Face, Image, Points, Tensor
+from janusd.core.tensors import Reals
+from janusd.core.types import Box, Face, Image, Points
 
 CHANNELS: Final = 15
 STRIDES: Final = (8, 16, 32)
@@ -53,8 +52,6 @@ REFINER_TEMPLATE: Final[Points] = (
 _GREY = 128
 _MOST_CELLS = 256
 """A picture full of faces may not cost unbounded work; one face answers in about ten cells."""
-
-Reals: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +89,6 @@ def fit(image: Image, height: int, width: int) -> tuple[Image, float]:
     sheet = np.full((height, width, 3), _GREY, np.uint8)
     sheet[: size[1], : size[0]] = small
     return sheet, scale
-
-
-def to_tensor(picture: Image, spec: TensorSpec) -> Tensor:
-    """Quantize a fitted picture or a crop: (H, W, 3) uint8 -> (1, H, W, 3) int8."""
-    table = quantization_table(spec).view(np.uint8)
-    stored = np.asarray(cv2.LUT(picture, table), np.uint8)
-    return stored.view(np.int8)[np.newaxis]
-
-
-def real(raw: Tensor, spec: TensorSpec) -> Reals:
-    """The numbers behind an int8 output."""
-    numbers: Reals = (raw.astype(np.float32) - np.float32(spec.zero_point)) * np.float32(spec.scale)
-    return numbers
 
 
 def score(value: Reals) -> Reals:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from janusd.core.manifest import AttackNet, TensorSpec
+from janusd.core.tensors import real
 from janusd.core.types import Face, Image, Tensor
 
 
@@ -37,15 +38,7 @@ def crop(image: Image, face: Face, context: float, side_px: int) -> Image:
     return cv2.resize(square, (side_px, side_px), interpolation=way).astype(np.uint8, copy=False)
 
 
-def to_tensor(seen: Image, spec: TensorSpec) -> Tensor:
-    """What it sees as the network's input: pixels are -1..1, quantized as the manifest says."""
-    real = (seen.astype(np.float32) - 127.5) / 127.5
-    quantized = np.round(real / spec.scale) + spec.zero_point
-    tensor: Tensor = np.clip(quantized, -128, 127).astype(np.int8)[np.newaxis]
-    return tensor
-
-
 def from_tensor(output: Tensor, spec: TensorSpec) -> float:
     """How genuine, 0..1: the network ends in two logits, attack and genuine."""
-    attack, genuine = (output.astype(np.float32).ravel() - spec.zero_point) * spec.scale
+    attack, genuine = real(output, spec).ravel()
     return float(1.0 / (1.0 + np.exp(attack - genuine)))

@@ -21,8 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from janusd.core.embed import to_tensor
 from janusd.core.manifest import TensorSpec
+from janusd.core.tensors import to_tensor
 from janusd.core.types import Crop
 from janusd_export.compiling import graph
 from janusd_export.errors import ExportError

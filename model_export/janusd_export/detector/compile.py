@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from janusd.core import detect
 from janusd.core.manifest import Detector, Refiner, TensorSpec
+from janusd.core.tensors import real, to_tensor
 from janusd_export.compiling import release
 from janusd_export.detector import int8
 from janusd_export.detector.library import Kind, Library, Part
@@ -173,5 +174,5 @@ def _error(
     x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
     with torch.no_grad():
         exact = folded(x).numpy()
-    rounded = [detect.real(litert.run(detect.to_tensor(picture, seen)), answer)[0] for picture in pictures]
+    rounded = [real(litert.run(to_tensor(picture, seen)), answer)[0] for picture in pictures]
     return float(np.abs(np.stack(rounded) - exact).mean())

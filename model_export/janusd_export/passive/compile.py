@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from janusd.core import passive
 from janusd.core.manifest import AttackNet, TensorSpec
+from janusd.core.tensors import to_tensor
 from janusd_export.compiling import release
 from janusd_export.detector import int8
 from janusd_export.detector import model as detector_model
@@ -122,7 +123,5 @@ def _error(
     x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
     with torch.no_grad():
         exact = torch.softmax(folded(x), dim=1)[:, 1].numpy()
-    rounded = [
-        passive.from_tensor(litert.run(passive.to_tensor(one, spec.input)), spec.output) for one in pictures
-    ]
+    rounded = [passive.from_tensor(litert.run(to_tensor(one, spec.input)), spec.output) for one in pictures]
     return float(np.abs(np.array(rounded) - exact).mean())

@@ -11,6 +11,7 @@ import numpy as np
 
 from janusd.core import passive
 from janusd.core.manifest import AttackNet
+from janusd.core.tensors import to_tensor
 from janusd_export.errors import ExportError
 from janusd_export.passive.series import Series
 from janusd_hw.litert import LiteRtNetwork
@@ -30,7 +31,7 @@ class Judge:
     def genuine(self, presented: Series) -> float:
         """The mean over a presentation's frames, 0..1."""
         seen = (passive.looks(image, face, self.spec) for image, face in presented)
-        answers = [self.network.run(passive.to_tensor(one, self.spec.input)) for one in seen]
+        answers = [self.network.run(to_tensor(one, self.spec.input)) for one in seen]
         return float(np.mean([passive.from_tensor(answer, self.spec.output) for answer in answers]))
 
 
