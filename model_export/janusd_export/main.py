@@ -25,6 +25,7 @@ from janusd_export.verbs import (
     keygen,
     mix,
     nods,
+    pace,
     pairs,
     passive,
     patch_eval,
@@ -48,6 +49,7 @@ _VERBS: tuple[ModuleType, ...] = (
     compare,
     compile,
     edgetpu,
+    pace,
     calibrate,
     evaluate,
     identify,
@@ -78,8 +80,8 @@ the road of a model, each step kept on disk and resumed where it stopped:
   janus-export report    RUN OUT --out OUT/report.html
   janus-export release   OUT --key KEYFILE --out MODEL.janus
 
-teach, hints, mix, train, compare, compile and patch-eval need the `export` extra (torch and friends: make
-setup-export); the others run where the daemon runs. Everything measured goes through the daemon's own
+teach, hints, mix, train, compare, compile, pace and patch-eval need the `export` extra (torch and friends:
+make setup-export); the others run where the daemon runs. Everything measured goes through the daemon's own
 pipeline and the int8 file.
 """
 

@@ -13,6 +13,8 @@ Pinned and tried: torch 2.13.0, litert-torch 0.10.0, ai-edge-quantizer 0.10.0. W
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,13 +44,14 @@ def to_real(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (crops.astype(np.float32) - 127.5) / 127.5
 
 
-def export_float(folded: torch.nn.Module, path: Path) -> None:
-    """Write a float .tflite with input (1, 112, 112, 3)."""
+def export_float(folded: torch.nn.Module, path: Path, shape: tuple[int, ...] = (CROP_PX, CROP_PX, 3)) -> None:
+    """Write a float .tflite that takes one picture of this shape (H, W, 3)."""
     import litert_torch
     import torch
 
     model = litert_torch.to_channel_last_io(folded, args=[0]).eval()
-    litert_torch.convert(model, (torch.zeros(1, CROP_PX, CROP_PX, 3),)).export(str(path))
+    with contextlib.redirect_stdout(sys.stderr):  # its progress is no result of a verb
+        litert_torch.convert(model, (torch.zeros(1, *shape),)).export(str(path))
 
 
 def observe(float_model: Path, crops: Iterable[Crop]) -> Ranges:

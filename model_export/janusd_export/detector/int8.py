@@ -28,13 +28,9 @@ _COPIES = frozenset({"RESHAPE", "TRANSPOSE", "CONCATENATION"})
 
 def compile_network(folded: torch.nn.Module, pictures: NDArray[np.uint8]) -> quantize.Pair:
     """Folded network and calibration pictures (n, H, W, 3) to the float and the int8 file."""
-    import litert_torch
-    import torch
-
     with tempfile.TemporaryDirectory() as folder:
         float_model = Path(folder) / "float.tflite"
-        model = litert_torch.to_channel_last_io(folded, args=[0]).eval()
-        litert_torch.convert(model, (torch.zeros(1, *pictures.shape[1:]),)).export(str(float_model))
+        quantize.export_float(folded, float_model, pictures.shape[1:])
         in_float = float_model.read_bytes()
         ranges = join_ranges(in_float, quantize.observe(float_model, pictures))
         return quantize.Pair(in_float, _quantize(float_model, ranges))
