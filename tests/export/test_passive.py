@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -115,6 +116,15 @@ def test_the_door_sees_what_training_saw() -> None:
     )  # fmt: skip
     assert np.array_equal(passive.looks(image, face, net), cache.see(image, face))
     assert to_tensor(passive.looks(image, face, net), net.input).shape == net.input.shape
+
+
+@pytest.mark.parametrize("side", [95, 96, 191, 192, 193, 400])
+def test_halved_first_or_not_a_crop_is_the_mean_over_areas(side: int) -> None:
+    noise = np.random.default_rng(side).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    image = cv2.GaussianBlur(noise, (0, 0), 3)
+    seen = passive.crop(image, Face(Box(0, 0, side, side), np.zeros((5, 2), np.float32), 1.0), 1.0, 96)
+    at_once = cv2.resize(image, (96, 96), interpolation=cv2.INTER_AREA if side > 96 else cv2.INTER_LINEAR)
+    assert np.abs(seen.astype(int) - at_once).mean() < 1.0
 
 
 def test_beyond_the_pictures_borders_a_crop_is_black() -> None:
