@@ -84,6 +84,20 @@ def test_a_recipe_with_batch_norm_is_told_that_the_file_has_none(small):
         student_of(other, SMALL.read_bytes(), "small-int8.tflite")
 
 
+def test_a_deeper_student_begins_as_the_released_one(small, tmp_path):
+    checkpoint = recover(small, SMALL, tmp_path / "released.pt")
+    wanted = msgspec.structs.replace(small.student, narrow=(2, 1, 0))
+    deeper = msgspec.structs.replace(small, student=wanted)
+    again = recover(deeper, SMALL, tmp_path / "again.pt")
+    students = [checkpoints.load_average(r, f) for r, f in ((small, checkpoint), (deeper, again))]
+    seen = torch.rand(2, 3, 112, 112) * 2 - 1
+    with torch.no_grad():
+        old, new = (student(seen) for student in students)
+    assert torch.equal(old, new)
+    counts = [sum(1 for _ in student.parameters()) for student in students]
+    assert counts[1] == counts[0] + 3 * 6
+
+
 @pytest.mark.parametrize("content", [None, b"", b"TFL3 it is not"])
 def test_what_is_no_such_file_is_named(small, tmp_path, content):
     path = tmp_path / "broken.tflite"

@@ -6,6 +6,7 @@ few hundred steps make good. What a run keeps besides (the optimizer, the layers
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -31,19 +32,23 @@ def recover(recipe: Recipe, model: Path, out: Path) -> Path:
 
 
 def student_of(recipe: Recipe, content: bytes, name: str) -> Student:
-    """The student whose architecture the recipe names, without batch norm. Raises ExportError."""
+    """The student that the recipe names, or the one without narrow blocks. Raises ExportError."""
     if recipe.student.normalised:
         raise ExportError(f"{name} holds no batch norm any more: set student.normalised = false")
-    student = Student(checkpoints.size_of(recipe)).eval()
     found = [constants(one, name) for one in graph.read(content, name).operators if "CONV_2D" in one.kind]
-    wanted = _places(student)
-    if [weight.shape for weight, _ in found] != [_as_convolution(weight).shape for weight, _ in wanted]:
+    shapes = [weight.shape for weight, _ in found]
+    size = checkpoints.size_of(recipe)
+    for student in (Student(size), Student(replace(size, narrow=(0, 0, 0)))):
+        wanted = _places(student)
+        if shapes == [_as_convolution(weight).shape for weight, _ in wanted]:
+            break
+    else:
         raise ExportError(f"{name} holds another architecture than [student] asks for")
     with torch.no_grad():
         for (weight, bias), (new_weight, new_bias) in zip(wanted, found, strict=True):
             weight.copy_(new_weight.reshape(weight.shape))
             bias.copy_(new_bias)
-    return student
+    return student.eval()
 
 
 def _places(student: Student) -> list[tuple[Tensor, Tensor]]:

@@ -27,11 +27,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name every torch reader expects
 from torch import Tensor, nn
 
 from janusd.core.detect import CHANNELS, REFINER_OUTPUTS
-from janusd_export.training.student import Gather, Residual, Unit, absorb_norms
+from janusd_export.training.student import Gather, Narrow, Residual, Unit, absorb_norms
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +53,6 @@ class RefinerSize:
     """The numbers that fix the refiner's architecture."""
 
     widths: tuple[int, int, int, int] = (16, 32, 64, 96)
-
-
-class Narrow(nn.Module):
-    """Narrow, look around, widen again: a third of a block's cost (He et al. 2016, figure 5)."""
-
-    def __init__(self, channels: int, narrow: int) -> None:
-        super().__init__()
-        self.reduce = Unit(channels, narrow, 1)
-        self.look = Unit(narrow, narrow, 3)
-        self.widen = Unit(narrow, channels, 1, clips=False)
-        self.widen.begin_silent()  # starts as the identity: Goyal et al. 2017, section 5.1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add what was seen to the input."""
-        return F.relu6(x + self.widen(self.look(self.reduce(x))))
 
 
 class Head(nn.Module):

@@ -17,9 +17,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name every torch reader expects
 from torch import Tensor, nn
 
-from janusd_export.detector.model import Narrow
 from janusd_export.passive.cache import SIDE
-from janusd_export.training.student import Unit
+from janusd_export.training.student import Narrow, Unit
 
 
 class PlacedGather(nn.Module):

@@ -15,7 +15,7 @@ from torch import nn
 from janusd_export.errors import ExportError
 from janusd_export.faces import teachers
 from janusd_export.training.recipe import Recipe
-from janusd_export.training.student import Student, StudentSize, absorb_norms
+from janusd_export.training.student import Student, StudentSize, absorb_norms, deepen
 
 RELEASED = "released"
 """Marks a checkpoint that was read back from an int8 file: see `compiling.recover`."""
@@ -33,13 +33,15 @@ def size_of(recipe: Recipe) -> StudentSize:
         asked.mix,
         recipe.target.embedding,
         asked.normalised,
+        asked.narrow,
     )
 
 
 def load_average(recipe: Recipe, checkpoint: Path) -> Student:
     """The averaged student of a checkpoint, in evaluation mode.
 
-    A recipe whose student is not normalised also takes a checkpoint of one that is.
+    A recipe whose student is not normalised also takes a checkpoint of one that is; one with narrow blocks
+    also takes one of a student without, and begins as that one.
     """
     average = load(checkpoint, torch.device("cpu")).get("average", {})
     size = size_of(recipe)
@@ -51,7 +53,12 @@ def load_average(recipe: Recipe, checkpoint: Path) -> Student:
         )
     student = Student(replace(size, normalised=has_norms))
     try:
-        student.load_state_dict(average)
+        if average.keys() == student.state_dict().keys():
+            student.load_state_dict(average)
+        else:
+            shallow = Student(replace(size, normalised=has_norms, narrow=(0, 0, 0)))
+            shallow.load_state_dict(average)
+            deepen(shallow, student)
     except RuntimeError as error:
         raise ExportError(f"{checkpoint} holds another architecture than [student] asks for") from error
     if has_norms and not size.normalised:

@@ -51,6 +51,7 @@ class Student(_Table, frozen=True):
     stem: int = 16
     widths: tuple[int, int, int] = (64, 128, 256)
     blocks: tuple[int, int, int] = (1, 2, 0)
+    narrow: tuple[int, int, int] = (0, 0, 0)
     mix: int = 512
     normalised: bool = True
     """Whether batch norm stands behind each convolution: false only for a run that starts from another's

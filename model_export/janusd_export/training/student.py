@@ -5,7 +5,8 @@
       gather    7x7 depthwise, no padding -> (mix)    "global depthwise convolution", MobileFaceNet 2018
       embed     linear   -> (D)
 
-    residual    stem 3x3 /2 -> (16, 56, 56); then for each of 28, 14, 7: reduce 3x3 /2, residual blocks
+    residual    stem 3x3 /2 -> (16, 56, 56); then for each of 28, 14, 7: reduce 3x3 /2, residual blocks,
+                narrow ones
     mobile      Chen et al. 2018, table 1, with ReLU6 for PReLU; every width times one factor
 
 Why not only MobileFaceNet: depthwise steps are bound by memory, not arithmetic. A training step of the
@@ -45,6 +46,9 @@ class StudentSize:
     embedding: int = 256
     normalised: bool = True
     """Whether batch norm stands behind each convolution. A student that has learnt needs it no longer."""
+    narrow: tuple[int, int, int] = (0, 0, 0)
+    """Residual: narrow blocks behind those of each resolution, three eighths as wide inside: depth for few
+    weights. A student that starts from one without them begins as that one."""
 
 
 class Unit(nn.Module):
@@ -84,6 +88,21 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Add what the two units make of the input to it."""
         return F.relu6(x + self.second(self.first(x)))
+
+
+class Narrow(nn.Module):
+    """Narrow, look around, widen again: a third of a block's cost (He et al. 2016, figure 5)."""
+
+    def __init__(self, channels: int, narrow: int) -> None:
+        super().__init__()
+        self.reduce = Unit(channels, narrow, 1)
+        self.look = Unit(narrow, narrow, 3)
+        self.widen = Unit(narrow, channels, 1, clips=False)
+        self.widen.begin_silent()  # starts as the identity: Goyal et al. 2017, section 5.1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add what was seen to the input."""
+        return F.relu6(x + self.widen(self.look(self.reduce(x))))
 
 
 class Bottleneck(nn.Module):
@@ -170,9 +189,10 @@ def _residual(size: StudentSize) -> tuple[list[nn.Module], tuple[int, ...]]:
     """Layers, and the places where 28x28, 14x14 and 7x7 end."""
     layers: list[nn.Module] = [Unit(3, size.stem, 3, 2)]
     ends, channels = [], size.stem
-    for width, blocks in zip(size.widths, size.blocks, strict=True):
+    for width, blocks, narrow in zip(size.widths, size.blocks, size.narrow, strict=True):
         layers.append(Unit(channels, width, 3, 2))
         layers.extend(Residual(width) for _ in range(blocks))
+        layers.extend(Narrow(width, 3 * width // 8) for _ in range(narrow))
         ends.append(len(layers) - 1)
         channels = width
     layers.append(Unit(channels, size.mix, 1))
@@ -227,6 +247,16 @@ def absorb_norms(network: nn.Module) -> None:
         else:
             weight, bias = _absorb(part.weight, part.norm)
             part.weight, part.norm = nn.Parameter(weight), Shift(bias)
+
+
+def deepen(shallow: Student, deep: Student) -> None:
+    """Give the deeper of two students what the other has learnt; its own narrow blocks stay the identity."""
+    taught = iter(shallow.body)
+    for layer in deep.body:
+        if not isinstance(layer, Narrow):
+            layer.load_state_dict(next(taught).state_dict())
+    deep.gather.load_state_dict(shallow.gather.state_dict())
+    deep.embed.load_state_dict(shallow.embed.state_dict())
 
 
 def turn_onto(student: Student, crops: Tensor, targets: Tensor) -> None:
