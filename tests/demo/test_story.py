@@ -11,11 +11,12 @@ import pytest
 from janusd.core.reason import Reason
 from janusd.demo import bench
 from janusd.demo.__main__ import main
-from janusd.demo.running import Pulse
+from janusd.demo.running import Pulse, RunningDoor
 from janusd.demo.scene import Light
 from janusd.demo.story import Outcome
 from janusd.demo.street import Visit
 from janusd.door import Event
+from janusd_hw.latch_simulated import SimulatedLatch
 
 
 @pytest.mark.slow
@@ -79,3 +80,21 @@ def test_an_outcome_tells_what_was_said_most_often() -> None:
     said = [event(Reason.NO_FACE)] * 5 + [event(Reason.TOO_SMALL)] + [event(Reason.UNKNOWN)] * 2
     assert Outcome(STRANGER, said, []).reason == "unknown"
     assert Outcome(STRANGER, [event(Reason.NO_FACE)], []).reason == "no_face"
+
+
+def test_a_hold_that_is_restarted_is_one_pulse(tmp_path: Path) -> None:
+    door = RunningDoor(tmp_path)
+    clock = [10.0]
+    latch = SimulatedLatch(timeline_file=tmp_path / "latch.jsonl", now_s=lambda: clock[-1])
+    latch.release(30.0, "matched ada")
+    clock.append(10.9)
+    latch.release(30.0, "matched ada")
+    assert door.pulses() == [Pulse(10.0, None, "matched ada", restarted=1)]
+    clock.append(11.9)
+    latch.lock()
+    clock.append(20.0)
+    latch.release(30.0, "matched ben")
+    first, second = door.pulses()
+    assert (first.held_s, first.restarted) == (pytest.approx(1.9), 1)
+    assert (second.held_s, second.restarted, second.why) == (None, 0, "matched ben")
+    latch.close()

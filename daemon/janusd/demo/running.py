@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -54,13 +54,15 @@ socket = "{folder}/control"
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """One release of the latch."""
+    """The latch released, until it locked again."""
 
     released_s: float
     """Monotonic time."""
     held_s: float | None
     """None while it lasts."""
     why: str
+    restarted: int = 0
+    """How often its hold began anew, because somebody was let in again while it ran."""
 
 
 class RunningDoor:
@@ -152,11 +154,14 @@ class RunningDoor:
         pulses: list[Pulse] = []
         for line in timeline.read_text(encoding="utf-8").splitlines() if timeline.exists() else []:
             event = json.loads(line)
-            if event["level"] == "released":
+            lasts = bool(pulses) and pulses[-1].held_s is None
+            if event["level"] == "locked":
+                if lasts:
+                    pulses[-1] = replace(pulses[-1], held_s=event["at_s"] - pulses[-1].released_s)
+            elif lasts:
+                pulses[-1] = replace(pulses[-1], restarted=pulses[-1].restarted + 1)
+            else:
                 pulses.append(Pulse(event["at_s"], None, event["why"]))
-            elif pulses and pulses[-1].held_s is None:
-                last = pulses.pop()
-                pulses.append(Pulse(last.released_s, event["at_s"] - last.released_s, last.why))
         return pulses
 
     def _configure(self, street: Path, *, follow: bool) -> None:
