@@ -140,6 +140,23 @@ def test_the_networks_word_is_a_mean_over_frames_of_one_track() -> None:
     assert door.shown[-1].reason is None
 
 
+def test_a_picture_that_was_found_out_does_not_get_in_by_some_lucky_frames_later() -> None:
+    door = Door(level=Level.PASSIVE)
+    for value in [0.2] * 15 + [0.9] * 5:
+        door.see(0.0, genuine=value)
+    assert [shown.reason for shown in door.shown[-5:] if shown] == [Reason.NOT_GENUINE] * 5
+
+
+def test_a_face_outlives_the_frames_in_which_it_came_nearer() -> None:
+    door = Door(level=Level.PASSIVE)
+    for value in [0.2] * 10 + [0.9] * 25:
+        door.see(0.0, genuine=value)
+    reasons = [shown.reason for shown in door.shown if shown]
+    assert len(reasons) == 35
+    assert reasons.index(None) == 17  # the mean over all of them has become 0.51
+    assert set(reasons[17:]) == {None}
+
+
 def test_without_a_network_the_passive_layer_says_nothing() -> None:
     assert attack.from_passive(None, 0.5) == Layer("passive")
 

@@ -384,3 +384,23 @@ def test_the_whole_road_from_a_library_to_a_measured_int8_network(tmp_path: Path
     ours_ = [ours(judge.open_judge(out))]
     measured = evaluate(tuning, held_out, ours_, count=1, living_count=2, is_seen_too=False)
     assert [row.cells["janus-p1"].trials for row in measured.rows] == [2] + unseen * [1]
+    held = evaluate(
+        tuning, held_out, [ours(judge.open_judge(out), remembers=4)], count=1, is_seen_too=False, frames=6
+    )
+    assert len(held.rows) == 1 + unseen
+
+
+@pytest.mark.parametrize(
+    ("scores", "trust"),
+    [
+        ([0.9, 0.9, 0.9, 0.1], 0.9),
+        ([0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.9, 0.9], 0.3),  # the last three means are 0.3, 0.5 and 0.7
+        ([0.2, 0.4, 0.6], 0.2),
+    ],
+)
+def test_trust_is_what_so_many_means_in_a_row_reach(
+    scores: list[float], trust: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge.Judge, "_scores", lambda self, presented: scores)
+    one = judge.Judge(network=None, spec=None)  # type: ignore[arg-type]
+    assert one.longest_trust([], remembers=4, agree=3) == pytest.approx(trust)

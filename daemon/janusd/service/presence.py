@@ -33,7 +33,9 @@ class Settings:
     """Whether a face must be found and match in near infrared too."""
     passive: float = 0.5
     """Below it the network's mean speaks of an attack."""
-    average: int = 5
+    remembers: int = 20
+    """Frames of a track that the network's mean is over, from the first on. Five would let a picture wait for
+    five lucky ones; whoever came nearer has outlived the worst in two seconds."""
     looks: int = 3
     """Looks within four seconds that must find a head, before life was shown: by one, a few dissolves do."""
     lives_s: float = 10.0
@@ -159,7 +161,7 @@ class Presence:
 
     def _begin_track(self, now_s: float) -> None:
         self._sights: deque[Sight] = deque(maxlen=240)
-        self._genuine: deque[float] = deque(maxlen=self._settings.average)
+        self._genuine: deque[float] = deque(maxlen=self._settings.remembers)
         self._found_s: deque[float] = deque(maxlen=self._settings.looks)
         self._live_s = self._flat_s = float("-inf")
         asked = self._challenge

@@ -11,6 +11,7 @@ import importlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 
 from janusd.core import rates
+from janusd.core.policy import Policy
 from janusd.core.types import Face, Image
 from janusd_export.errors import ExportError
 from janusd_export.passive import series
@@ -93,9 +95,10 @@ def evaluate(
     living_count: int | None = None,
     is_seen_too: bool = True,
     seed: int = 7,
+    frames: int = series.FRAMES,
     say: Say = lambda part, done, total: None,
 ) -> Evaluation:
-    """Measure all of them on the same presentations; the first peer is ours and is timed.
+    """Measure all of them on the same presentations of so many frames; the first peer is ours and is timed.
 
     Species that ours was taught on are measured if `is_seen_too`: nothing is promised of them.
     """
@@ -114,7 +117,7 @@ def evaluate(
             continue
         errors = dict.fromkeys([peer.name for peer in peers], 0)
         trials = count if species.is_attack else living_count or count
-        for number, presented in enumerate(series.presentations(held_out, species, trials, seed)):
+        for number, presented in enumerate(series.presentations(held_out, species, trials, seed, frames)):
             say(species.name, number + 1, trials)
             for place, peer in enumerate(peers):
                 began = time.thread_time()
@@ -133,9 +136,12 @@ def evaluate(
     return Evaluation(tuple(rows), thresholds, float(np.median(spent)))
 
 
-def ours(judge: Judge) -> Peer:
-    """Our network at its own threshold."""
-    return Peer(judge.spec.name, judge.genuine, judge.spec.threshold)
+def ours(judge: Judge, remembers: int | None = None) -> Peer:
+    """Our network at its own threshold; with `remembers`, as a door that opens as soon as it may."""
+    genuine = judge.genuine
+    if remembers is not None:
+        genuine = partial(judge.longest_trust, remembers=remembers, agree=Policy(0.0).agree)
+    return Peer(judge.spec.name, genuine, judge.spec.threshold)
 
 
 def peers_of(paths: Sequence[Path]) -> list[Peer]:

@@ -30,9 +30,22 @@ class Judge:
 
     def genuine(self, presented: Series) -> float:
         """The mean over a presentation's frames, 0..1."""
+        return float(np.mean(self._scores(presented)))
+
+    def longest_trust(self, presented: Series, remembers: int, agree: int) -> float:
+        """The highest threshold at which a door would have let this presentation in at some time, 0..1.
+
+        A door takes the mean over the newest `remembers` frames, from the first on, and opens when `agree`
+        in a row reach its threshold.
+        """
+        scores = self._scores(presented)
+        means = [float(np.mean(scores[max(0, end - remembers) : end])) for end in range(1, len(scores) + 1)]
+        return max(min(means[start : start + agree]) for start in range(len(means) - agree + 1))
+
+    def _scores(self, presented: Series) -> list[float]:
         seen = (passive.looks(image, face, self.spec) for image, face in presented)
         answers = [self.network.run(to_tensor(one, self.spec.input)) for one in seen]
-        return float(np.mean([passive.from_tensor(answer, self.spec.output) for answer in answers]))
+        return [passive.from_tensor(answer, self.spec.output) for answer in answers]
 
 
 def open_judge(folder: Path) -> Judge:

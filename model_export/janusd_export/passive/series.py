@@ -19,7 +19,7 @@ from janusd_export.passive.pictures import Shown
 from janusd_export.passive.portraits import Gathering
 
 FRAMES: Final = 5
-"""As many as a door's mean is over; `janusd.service.presence.Settings.average`."""
+"""About as many as a door has seen of whom it lets in at once."""
 
 Series = list[tuple[Image, Face]]
 
@@ -55,12 +55,14 @@ ALL: Final = (
 )
 
 
-def presentations(people: Gathering, species: Species, count: int, seed: int) -> Iterator[Series]:
+def presentations(
+    people: Gathering, species: Species, count: int, seed: int, frames: int = FRAMES
+) -> Iterator[Series]:
     """So many of one species; number k depends on the people, the seed, the species' name and k alone."""
     for number in range(count):
         rng = np.random.default_rng([seed, zlib.crc32(species.name.encode()), number])
         shown = _shown(people, species, rng)
-        yield list(pictures.frames(shown, Camera.drawn(rng), rng, FRAMES))
+        yield list(pictures.frames(shown, Camera.drawn(rng), rng, frames))
 
 
 def _shown(people: Gathering, species: Species, rng: np.random.Generator) -> Shown:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from janusd_export.errors import ExportError
 from janusd_export.terminal import bars, plain
 
 if TYPE_CHECKING:
@@ -72,6 +73,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     evaluate.add_argument(
         "--count", type=int, default=100, metavar="N", help="presentations of each species (%(default)s)"
+    )
+    evaluate.add_argument(
+        "--held", type=int, metavar="FRAMES",
+        help="hold each up for so many frames, before a door that opens as soon as it may (five, once)",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--remembers", type=int, metavar="N", help="with --held: frames the door's mean is over (as released)"
     )
     evaluate.add_argument("--unseen", action="store_true", help="leave out the species that training showed")
     evaluate.add_argument("--living", type=int, metavar="N", help="presentations of the living (as --count)")
@@ -147,19 +155,28 @@ def _compile(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
+    from janusd.service.presence import Settings
     from janusd_export.detector.library import Part, open_library
     from janusd_export.passive.evaluate import evaluate, floors_missed, ours, peers_of
     from janusd_export.passive.judge import open_judge
     from janusd_export.passive.portraits import gather
+    from janusd_export.passive.series import FRAMES
+
+    if options.held and options.peer:
+        raise ExportError("--held is for our networks: leave --peer out")
+    if options.held is not None and options.held < FRAMES:
+        raise ExportError(f"--held {options.held} is less than the {FRAMES} frames without it")
+    remembers = (options.remembers or Settings(0.0).remembers) if options.held else None
 
     library, judge = open_library(options.library), open_judge(options.network)
     tuning, held_out = (gather(library, options.outlines, part) for part in (Part.TUNE, Part.HELD_OUT))
-    beside = [ours(open_judge(folder)) for folder in options.beside]
-    peers = [ours(judge), *beside, *peers_of(options.peer)]
+    judges = [judge, *(open_judge(folder) for folder in options.beside)]
+    peers = [*(ours(one, remembers) for one in judges), *peers_of(options.peer)]
     with bars() as show:
         measured = evaluate(
             tuning, held_out, peers,
             count=options.count, living_count=options.living, is_seen_too=not options.unseen, say=show,
+            frames=options.held or FRAMES,
         )  # fmt: skip
     missed = floors_missed(measured, judge.spec.name)
     if options.json:
