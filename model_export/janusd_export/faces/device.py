@@ -8,16 +8,14 @@ A photograph may be changed before the detector sees it (`changes.py`), and anot
 one's place behind the same detector (`peers.py`); each has a cache of its own.
 """
 
-# ruff: noqa: PLC0415  # heavy libraries, and verbs, load only where they are used
+# heavy libraries, and verbs, load only where they are used
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +27,7 @@ from janusd.core.align import TEMPLATE
 from janusd.core.types import Box, Face, Image, Points
 from janusd.pipeline import Pipeline
 from janusd.ports import Detector
+from janusd_export import workers
 from janusd_export.errors import ExportError
 from janusd_export.faces.photos import Photo, decode
 from janusd_hw import detectors
@@ -214,8 +213,7 @@ def _work(
         for task in tasks:
             yield [eye.see(one) for one in task]
         return
-    arguments = (directory, other, change)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker, arguments) as pool:
+    with workers.pool(jobs, _start_worker, directory, other, change) as pool:
         yield from pool.map(_see_in_worker, tasks)
 
 
@@ -224,10 +222,7 @@ def _open_eye(directory: Path, other: OtherEncoder | None, change: Change | None
 
 
 def _start_worker(directory: Path, other: OtherEncoder | None, change: Change | None) -> None:
-    import cv2
-
     global _eye  # noqa: PLW0603  # a process pool has no other place for what its workers keep
-    cv2.setNumThreads(1)
     _eye = _open_eye(directory, other, change)
 
 

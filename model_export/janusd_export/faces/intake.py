@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import signal
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from janusd_export import workers
 from janusd_export.errors import ExportError
 from janusd_export.faces.cache import live_rows
 from janusd_export.faces.ledger import Ledger, Part
@@ -207,7 +205,7 @@ class _Workers:
         self._here, self._wanted, self._jobs = here, wanted, jobs
         self._pool: ProcessPoolExecutor | None = None
         if jobs > 1:
-            self._pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start, (finders, wanted))
+            self._pool = workers.pool(jobs, _start, finders, wanted)
 
     def run(self, tasks: Iterable[_Task | tuple[str, int]]) -> Iterator[tuple[str, Part | int]]:
         """(name, part), or (name, pictures) of a part that was there."""
@@ -246,8 +244,6 @@ _worker: tuple[Finders, Wanted] | None = None
 
 def _start(finders: Callable[[], Finders], wanted: Wanted) -> None:
     global _worker  # noqa: PLW0603  # a process pool has no other place for what its workers keep
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
-    cv2.setNumThreads(1)
     _worker = finders(), wanted
 
 

@@ -17,14 +17,12 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +31,7 @@ import numpy as np
 
 from janusd.core.align import TEMPLATE
 from janusd.core.types import Image
+from janusd_export import workers
 from janusd_export.errors import ExportError
 from janusd_export.faces.demo_faces import MEASURES, Floats, Pose, posed
 from janusd_export.faces.generator import STYLE_DIM, TRUNCATION, Generator
@@ -298,8 +297,6 @@ def _open_eye(drawer: DrawerFactory, finder: Callable[[], Finder] | None) -> _Ey
 
 def _start(drawer: DrawerFactory, finder: Callable[[], Finder] | None) -> None:
     global _eye  # noqa: PLW0603  # a process pool has no other place for what its workers keep
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
-    cv2.setNumThreads(1)
     _eye = _open_eye(drawer, finder)
 
 
@@ -328,8 +325,7 @@ class _Workers:
                 yield number, self._here.see(number)
             return
         if self._pool is None:
-            arguments = (self._drawer, self._finder)
-            self._pool = ProcessPoolExecutor(self._jobs, get_context("spawn"), _start, arguments)
+            self._pool = workers.pool(self._jobs, _start, self._drawer, self._finder)
         rest = iter(numbers)
         waiting: list[tuple[int, Future[_Drawn]]] = []
         while True:

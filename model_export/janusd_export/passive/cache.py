@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from janusd.core import passive
 from janusd.core.types import Face, Image
+from janusd_export import workers
 from janusd_export.detector.library import Part, open_library
 from janusd_export.errors import ExportError
 from janusd_export.passive import pictures
@@ -122,8 +122,11 @@ def render(
     """Render so many pictures of a part in pieces, several processes at once; what is there already stays."""
     pieces = -(-count // piece)
     context = multiprocessing.get_context("spawn")
-    arguments = (library, outlines, folder, part, pieces, min(piece, count), seed, tuple(media), hard_light)
-    started = [context.Process(target=_render, args=(k, processes, *arguments)) for k in range(processes)]
+    same = (library, outlines, folder, part, pieces, min(piece, count), seed, tuple(media), hard_light)
+    started = [
+        context.Process(target=workers.begin, args=(_render, rank, processes, *same))
+        for rank in range(processes)
+    ]
     for process in started:
         process.start()
     for process in started:
@@ -145,7 +148,6 @@ def _render(
     media: tuple[str, ...],
     hard_light: float,
 ) -> None:
-    cv2.setNumThreads(1)
     people = gather(open_library(library), outlines, part)
     for number in range(rank, pieces, ranks):
         name = f"{part.name.lower()}-{number:03d}"
