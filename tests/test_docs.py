@@ -10,7 +10,7 @@ import pytest
 from janusd.cli.main import make_parser
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+DOCUMENTS = ["README.md", "docs/figures.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 TESTS = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
 
 
@@ -18,7 +18,7 @@ TESTS = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").
 def test_every_file_and_test_that_a_document_names_is_there(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        assert (ROOT / link).exists(), link
+        assert ((ROOT / name).parent / link).exists(), link
     for path in re.findall(r"`((?:tests|docs|daemon|hw|model_export|systemd)/[\w./-]*)`", text):
         assert (ROOT / path).exists() or list((ROOT / path).parent.glob(Path(path).name + "*")), path
     for test in re.findall(r"`(test_\w+)`", text):
