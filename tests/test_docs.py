@@ -10,7 +10,9 @@ import pytest
 from janusd.cli.main import make_parser
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "docs/figures.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+DOCUMENTS = [
+    "README.md", "docs/figures.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md",
+]  # fmt: skip
 TESTS = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
 
 
