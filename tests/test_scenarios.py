@@ -43,7 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
     end_s = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < end_s, "waited too long"
@@ -100,7 +100,7 @@ def connected(door: RunningDoor) -> Iterator[RemoteDoor]:
 
 def begin_when_free(remote: RemoteDoor, name: str) -> str:
     """Begin an enrolment, once the door has noticed that an earlier connection hung up."""
-    end_s = time.monotonic() + 10
+    end_s = time.monotonic() + 60
     while True:
         try:
             return remote.begin_enrolment(name, "")

@@ -117,7 +117,7 @@ class Rig:
         return [entry.kind for entry in self.door.log("", 100)]
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 15.0) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
     end_s = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < end_s, "waited too long"

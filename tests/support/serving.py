@@ -81,7 +81,7 @@ class Caller:
         return dict(json.loads(message))
 
 
-def eventually(holds: Callable[[], object], within_s: float = 5.0) -> bool:
+def eventually(holds: Callable[[], object], within_s: float = 30.0) -> bool:
     """Whether it comes to hold in that time."""
     end_s = time.monotonic() + within_s
     while not holds():

@@ -84,18 +84,18 @@ class Terminal:
             os.write(self.master, b"\x1b[0n")  # all well, as every terminal answers
         return bool(chunk)
 
-    def until(self, holds: Callable[[], object], within_s: float = 20.0) -> None:
+    def until(self, holds: Callable[[], object], within_s: float = 60.0) -> None:
         """Read until it holds. Raises AssertionError with the screen when it does not come to."""
         end_s = time.monotonic() + within_s
         while not holds():
             if time.monotonic() > end_s or not (self.read() or holds()):
                 raise AssertionError("it did not come to that; the screen is:\n" + self.text)
 
-    def says(self, words: str, within_s: float = 20.0) -> None:
+    def says(self, words: str, within_s: float = 60.0) -> None:
         """Read until these words stand on the screen."""
         self.until(lambda: words in self.text, within_s)
 
-    def ended(self, within_s: float = 20.0) -> int:
+    def ended(self, within_s: float = 60.0) -> int:
         """Read to the end, and give the exit status."""
         end_s = time.monotonic() + within_s
         while time.monotonic() < end_s:
