@@ -8,7 +8,7 @@ from janusd_export.main import main
 from janusd_export.training import recipe
 
 FOLDER = Path(janusd_export.__file__).parent / "recipes"
-OTHERS = ("detector", "passive", "passive-wide")
+OTHERS = ("detector", "passive", "passive-long", "passive-longer")
 RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem not in OTHERS)
 
 
