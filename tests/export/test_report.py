@@ -304,6 +304,17 @@ def test_a_comparisons_picture_is_a_file_of_its_own(compared_dir):
     assert ".s1 { --c: var(--s1); }" in "".join(drawn.itertext())
 
 
+def test_runs_that_were_judged_once_have_no_curve_and_the_picture_shows_where_they_ended(compared_dir):
+    assert "TAR at FAR 1e-3 of" in compared_section(compared_dir)
+    for log in compared_dir.glob("*/log.jsonl"):
+        lines = log.read_text().splitlines()
+        (last,) = [line for line in lines if '"validate"' in line][-1:]
+        log.write_text("\n".join([line for line in lines if '"validate"' not in line] + [last]) + "\n")
+    assert "TAR at FAR 1e-3 of" not in compared_section(compared_dir)
+    drawn = objectives.draw_picture(compared_dir, comparison.read(compared_dir))
+    assert "objectives by TAR at FAR 1e-3" in drawn.read_text()
+
+
 def test_a_comparison_of_another_version_or_shape_is_named(compared_dir):
     found = comparison.read(compared_dir)
     comparison.write(compared_dir, msgspec.structs.replace(found, format=0))

@@ -43,9 +43,9 @@ def draw_objectives(inputs: Inputs) -> Section:
 
 
 def draw_picture(folder: Path, found: Comparison) -> Path | None:
-    """Write the curves as a picture of their own, if there are any. Raises ExportError."""
+    """Write the curves as a picture of their own, or where each ended, if that is known. Raises ExportError."""
     path = folder / PICTURE
-    svg = _curves(contest(folder, found))
+    svg = _curves(contest(folder, found)) or _ends(found)
     if not svg:
         return None
     try:
@@ -64,10 +64,7 @@ def _drawn(shown: Contest) -> str:
             "Held-out people while it learnt. Where colours begin again, lines are dashed.",
         )
     ]
-    fmr = _rarest(found)
-    if fmr is not None:
-        at_end = figures.objectives(found.outcomes, fmr)
-        pieces.append((at_end, "At the end", "Intervals: 95 %, bootstrap over people."))
+    pieces.append((_ends(found), "At the end", "Intervals: 95 %, bootstrap over people."))
     left = [name for name in found.wanted if name not in {row.name for row in found.outcomes}]
     head = (
         "objective",
@@ -114,10 +111,15 @@ def _rarest(found: Comparison) -> float | None:
 
 
 def _curves(shown: Contest) -> str:
-    """Held-out people over the run, by the rarest rate that can be seen."""
+    """Held-out people over the run, by the rarest rate that can be seen; a run judged once has no curve."""
     fmr = _rarest(shown.found)
     if fmr is None:
         return ""
-    return figures.training(
-        shown.runs, f"tar@{fmr:g}", f"TAR at FAR {rare(fmr)}", validated=True, percent=True
-    )
+    key = f"tar@{fmr:g}"
+    runs = [run for run in shown.runs if len(run.series(key, validated=True)) > 1]
+    return figures.training(runs, key, f"TAR at FAR {rare(fmr)}", validated=True, percent=True)
+
+
+def _ends(found: Comparison) -> str:
+    fmr = _rarest(found)
+    return "" if fmr is None else figures.objectives(found.outcomes, fmr)
