@@ -43,7 +43,7 @@ def draw_objectives(inputs: Inputs) -> Section:
 
 
 def draw_picture(folder: Path, found: Comparison) -> Path | None:
-    """Write the curves as a picture of their own, or where each ended, if that is known. Raises ExportError."""
+    """Write the curves as a picture of their own, or else where each ended. Raises ExportError."""
     path = folder / PICTURE
     svg = _curves(contest(folder, found)) or _ends(found)
     if not svg:
