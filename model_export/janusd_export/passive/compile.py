@@ -65,7 +65,7 @@ def compile_run(
     tuning: Gathering,
     out: Path,
     *,
-    presentations: int = 250,
+    presentations: int = 1000,
     say: Say = lambda part, done, total: None,
 ) -> Compiled:
     """Write the folder. Raises ExportError."""

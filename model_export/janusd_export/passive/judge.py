@@ -17,8 +17,9 @@ from janusd_export.passive.series import Series
 from janusd_hw.litert import LiteRtNetwork
 
 SPEC = "attack.json"
-BPCER = 0.04
-"""Below the 5 % that are promised: those measured on are other people."""
+BPCER = 0.02
+"""Well below the 5 % that are promised: those measured on are other people in other places, and from the 62 people
+and 51 places of tuning one learns little about others: a threshold for 4 % refused 7 % of 600 others."""
 
 
 @dataclass(frozen=True, slots=True)

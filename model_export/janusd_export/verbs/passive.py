@@ -55,7 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     compiled.add_argument("--run-dir", type=Path, required=True, help="the run's folder")
     compiled.add_argument("--out", type=Path, required=True, help="where the int8 file is written")
     compiled.add_argument(
-        "--count", type=int, default=250, metavar="N", help="living presentations (%(default)s)"
+        "--count", type=int, default=1000, metavar="N", help="living presentations (%(default)s)"
     )
     compiled.add_argument("--json", action="store_true", help="print one JSON object")
 
