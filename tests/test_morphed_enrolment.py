@@ -87,7 +87,7 @@ def test_a_morph_with_somebody_who_lives_there_is_refused_by_name() -> None:
     begun, gallery = enrolment(), enrolled("ada", "ben")
     assert begun.offer(mixed("ada", "chloe")).accepted
     with pytest.raises(EnrolmentRefused, match="looks like ada, who is enrolled already"):
-        begun.finish(gallery, threshold(len(gallery.owner) + 1))
+        begun.finish(gallery, threshold(gallery.comparisons + 1))
 
 
 def test_a_morph_of_two_strangers_is_not_told_and_the_owner_hears_that_it_cannot_be() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from janusd.core import guide, match
 from janusd.core.align import CROP_PX
+from janusd.core.embed import combine
 from janusd.core.gallery import Gallery
 from janusd.core.guide import Sight, Step, Track
 from janusd.core.manifest import Calibration
@@ -328,14 +329,11 @@ class Enrolment:
         """How many samples the door would recognise by the others alone."""
         known = self._known or []
         first = len(self.earlier)
-        return sum(
-            max(
-                (match.verify(one, other) for at, other in enumerate(known) if at != first + index),
-                default=-1,
-            )
-            >= threshold
-            for index, one in enumerate(known[first:])
-        )
+        found = 0
+        for index, one in enumerate(known[first:], first):
+            others = [*known[:index], *known[index + 1 :]]
+            found += bool(others) and match.verify(one, combine(others)) >= threshold
+        return found
 
     def _advice(self, light: Sequence[str], found: int, near: str) -> list[str]:
         again = f"janusctl enrol {shlex.quote(self.name)} --reinforce"

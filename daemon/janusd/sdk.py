@@ -77,7 +77,7 @@ class Recognizer:
 
     def threshold(self, gallery: Gallery, fpir: float = 1e-3) -> float:
         """The score at which a stranger matches anybody of this gallery at rate `fpir`."""
-        fmr = fmr_for_gallery(fpir, len(gallery.owner))
+        fmr = fmr_for_gallery(fpir, gallery.comparisons)
         return promised_point(self.pipeline.spec.calibration, fmr).threshold
 
     def identify(self, image: Image, gallery: Gallery, fpir: float = 1e-3) -> Found:

@@ -46,6 +46,7 @@ import numpy as np
 from janusd import config, models
 from janusd.config import CameraSection, Config
 from janusd.core import manifest
+from janusd.core.gallery import comparisons
 from janusd.core.types import Face, Frame, Image
 from janusd.errors import ConfigError, JanusError
 from janusd.ports import Camera, Detector, KeySource
@@ -319,7 +320,7 @@ def meaning(years: float, people: float, tries_a_day: float, samples: int = 5) -
     """What that promise means for a gallery of so many people. Raises ModelError."""
     calibration = models.for_door().manifest.encoder.calibration
     promise = manifest.Promise(years, tries_a_day)
-    fmr = manifest.fmr_for_gallery(promise.fpir, max(1, round(people)) * samples)
+    fmr = manifest.fmr_for_gallery(promise.fpir, max(1, round(people)) * comparisons(samples))
     point = manifest.promised_point(calibration, fmr)
     below = sorted((float(share), score) for share, score in calibration.genuine_quantiles.items())
     refused, is_at_least = 0.0, not below

@@ -26,13 +26,26 @@ def unit(*values: float) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def test_a_person_scores_with_their_best_sample() -> None:
-    gallery = Gallery.of_embeddings({"ada": [unit(1, 0), unit(0, 1)], "ben": [unit(1, 1)]})
-    best, second = match.identify(unit(0, 1), gallery)
+def test_a_person_scores_with_the_mean_of_their_samples() -> None:
+    gallery = Gallery.of_embeddings({"ada": [unit(1, 0), unit(0, 1)], "ben": [unit(0, 1)]})
+    best, second = match.identify(unit(1, 1), gallery)
     assert best is not None
     assert second is not None
     assert (best.person_id, best.score) == ("ada", pytest.approx(1.0))
     assert (second.person_id, second.score) == ("ben", pytest.approx(np.sqrt(0.5)))
+
+
+def test_several_samples_of_a_person_count_as_two_comparisons() -> None:
+    rows = {"ada": [unit(1, 0)], "ben": [unit(0, 1)] * 2, "cleo": [unit(1, 1)] * 5}
+    gallery = Gallery.of_embeddings(rows)
+    assert (len(gallery), gallery.samples, gallery.comparisons) == (3, 8, 5)
+    assert Gallery.of([]).comparisons == 0
+
+
+def test_somebody_whose_samples_cancel_out_is_nobody() -> None:
+    best, _ = match.identify(unit(1, 0), Gallery.of_embeddings({"ada": [unit(1, 0), unit(-1, 0)]}))
+    assert best is not None
+    assert best.score == 0.0
 
 
 def test_an_empty_gallery_has_no_candidate_and_a_single_person_no_second() -> None:
@@ -52,7 +65,7 @@ def test_identify_agrees_with_comparing_one_by_one(seed: int, people: int, sampl
     rows = {f"p{i}": [unit(*rng.normal(size=8)) for _ in range(samples)] for i in range(people)}
     probe = unit(*rng.normal(size=8))
     best, second = match.identify(probe, Gallery.of_embeddings(rows))
-    scores = sorted(((max(match.verify(probe, row) for row in rows[p]), p) for p in rows), reverse=True)
+    scores = sorted(((match.verify(probe, unit(*np.sum(rows[p], axis=0))), p) for p in rows), reverse=True)
     assert best is not None
     assert best.score == pytest.approx(scores[0][0], abs=1e-6)
     assert (second is None) == (people == 1)

@@ -97,7 +97,7 @@ def test_a_drawn_door_is_the_same_for_the_same_seed_and_never_shows_an_enrolled_
 
 def test_more_people_than_the_collection_has_are_refused(tmp_path):
     tree = make_tree(tmp_path, {"ann": 2, "ben": 1})
-    with pytest.raises(ExportError, match="1 people with two photos, fewer than the 5"):
+    with pytest.raises(ExportError, match="1 people with 2 photos or more, fewer than the 5"):
         identify.plan_lfw(tree, people=5, probes=2, seed=0)
 
 
@@ -106,6 +106,30 @@ def test_the_first_photo_of_each_person_is_enrolled_and_not_shown_again(tmp_path
     plan = identify.plan_collections(tree, tree)
     assert [p.name for p in plan.gallery] == ["ann_0", "ben_0"]
     assert [p.name for p in plan.probes] == ["ann_1", "ann_2"]
+
+
+def test_several_photos_of_each_are_enrolled_and_not_shown_again(tmp_path):
+    tree = make_tree(tmp_path, {f"p{i:02}": 1 + i % 5 for i in range(40)})
+    plan = identify.plan_lfw(tree, people=5, probes=20, seed=3, samples=3)
+    assert len(plan.gallery) == 3 * len({p.person for p in plan.gallery}) == 15
+    assert not set(plan.gallery) & set(plan.probes)
+    assert [p.name for p in identify.plan_collections(tree, tree, 2).gallery[:3]] == [
+        "p00_0",
+        "p01_0",
+        "p01_1",
+    ]
+
+
+@pytest.mark.parametrize(("nearest", "right"), [(False, 1), (True, 0)])
+def test_a_person_is_compared_by_the_mean_of_their_photos_or_by_each_alone(models_dir, nearest, right):
+    gallery = (photo("ann", "a1"), photo("ann", "a2"), photo("ben", "b1"))
+    shown = (photo("ann", "a3"),)
+    seen = embedded(
+        (gallery[0], [1, 0, 0]), (gallery[1], [0, 1, 0]), (gallery[2], [0.6, 0.6, 0.5]), (shown[0], [1, 1, 0])
+    )
+    found = identify.report(identify.Plan(gallery, shown), seen, models_dir, [0.1], nearest=nearest)
+    assert (found.enrolled, found.rank_1.hits) == (2, right)
+    assert found.thresholds[0].fmr == pytest.approx(-np.expm1(np.log1p(-0.1) / 3))
 
 
 def test_a_pair_with_a_missed_face_never_matches():

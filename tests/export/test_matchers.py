@@ -19,13 +19,13 @@ AXES = rows([1, 0, 0], [0.8, 0.6, 0], [0, 0, 1], [0, 0.6, 0.8])
 TWO = Bench(AXES, np.array([0, 0, 1, 1], np.int32), AXES[:1], np.array([0], np.int32))
 
 
-def test_cosine_is_the_best_of_a_persons_samples():
-    scores = matchers._cosine(TWO)(rows([0, 1, 0], [1, 0, 0]))
+def test_the_nearest_sample_is_the_best_of_a_persons():
+    scores = matchers._nearest(TWO)(rows([0, 1, 0], [1, 0, 0]))
     assert scores == pytest.approx(np.array([[0.6, 0.6], [1.0, 0.0]]), abs=1e-6)
 
 
-def test_the_mean_template_is_the_direction_of_a_persons_sum():
-    scores = matchers._mean(TWO)(rows([1, 0, 0]))
+def test_cosine_is_to_the_direction_of_a_persons_sum():
+    scores = matchers._cosine(TWO)(rows([1, 0, 0]))
     assert scores[0, 0] == pytest.approx(1.8 / np.hypot(1.8, 0.6), abs=1e-6)
 
 

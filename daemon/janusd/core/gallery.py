@@ -1,16 +1,27 @@
-"""The people enrolled at a door, as the matcher sees them."""
+"""The people enrolled at a door, as the matcher sees them.
+
+A person is compared as the mean of their samples: what one photograph's light and look add to a face cancels
+out, and a stranger gets one chance a person. At equal errors with strangers some three in ten fewer residents
+are refused than by their nearest sample (`janus-export identify --samples 5`, and with `--nearest`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from janusd.core.embed import combine
 from janusd.core.schedule import Schedule
 from janusd.core.terms import ALWAYS, Terms
 from janusd.core.types import Embedding
+
+_MEAN_COUNTS_AS: Final = 2
+"""Comparisons, where thresholds are made for comparing two photographs: strangers match the mean of five up
+to 1.6 times as often as one photograph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +41,19 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """All templates in one matrix. Immutable: a changed gallery is a new one, swapped in at once."""
+    """All people in one matrix. Immutable: a changed gallery is a new one, swapped in at once."""
 
     templates: tuple[Template, ...]
     matrix: NDArray[np.float32]
-    """(N, D) float32: every enrolled embedding."""
-    owner: NDArray[np.intp]
-    """(N,) index into `templates` of each row's person."""
+    """(people, D) float32: the mean of each person's samples, of unit length."""
 
     @classmethod
     def of(cls, templates: Sequence[Template]) -> Gallery:
         """Build the matrix of these templates."""
         kept = tuple(template for template in templates if len(template.embeddings))
         if not kept:
-            return cls((), np.empty((0, 0), np.float32), np.empty(0, np.intp))
-        matrix = np.concatenate([template.embeddings for template in kept]).astype(np.float32, copy=False)
-        owner = np.repeat(np.arange(len(kept)), [len(template.embeddings) for template in kept])
-        return cls(kept, matrix, owner)
+            return cls((), np.empty((0, 0), np.float32))
+        return cls(kept, np.stack([combine(list(template.embeddings)) for template in kept]))
 
     @classmethod
     def of_embeddings(cls, people: Mapping[str, Sequence[Embedding]]) -> Gallery:
@@ -57,6 +64,21 @@ class Gallery:
         """How many people are enrolled."""
         return len(self.templates)
 
+    @property
+    def samples(self) -> int:
+        """How many samples of all people are enrolled."""
+        return sum(len(template.embeddings) for template in self.templates)
+
+    @property
+    def comparisons(self) -> int:
+        """As how many comparisons of two photographs a search counts, for the promise that is kept."""
+        return sum(comparisons(len(template.embeddings)) for template in self.templates)
+
     def person(self, person_id: str) -> Template | None:
         """The template of that person, or None once they are forgotten."""
         return next((t for t in self.templates if t.person_id == person_id), None)
+
+
+def comparisons(samples: int) -> int:
+    """As how many comparisons of two photographs the comparison with somebody of so many samples counts."""
+    return min(samples, _MEAN_COUNTS_AS)

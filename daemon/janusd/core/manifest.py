@@ -288,8 +288,8 @@ class OperatingPoint:
     """The rate is rarer than what was measured: it rests on the fitted tail."""
 
 
-def fmr_for_gallery(fpir: float, templates: int) -> float:
-    """The FMR one comparison may have so that a search of `templates` stays at `fpir`.
+def fmr_for_gallery(fpir: float, comparisons: int) -> float:
+    """The FMR one comparison may have so that a search of so many (`Gallery.comparisons`) stays at `fpir`.
 
     FPIR = 1 - (1 - FMR)^N for independent comparisons (ISO/IEC 19795-1, annex on identification).
     """
@@ -297,7 +297,7 @@ def fmr_for_gallery(fpir: float, templates: int) -> float:
         raise ValueError(f"FPIR must be above 0 and at most 1, not {fpir}")
     if fpir == 1.0:
         return 1.0
-    return float(-np.expm1(np.log1p(-fpir) / max(1, templates)))
+    return float(-np.expm1(np.log1p(-fpir) / max(1, comparisons)))
 
 
 def operating_point(calibration: Calibration, fmr: float) -> OperatingPoint:

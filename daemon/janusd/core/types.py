@@ -83,7 +83,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An enrolled person and their best score against a probe."""
+    """An enrolled person and their score against a probe."""
 
     person_id: str
     score: float

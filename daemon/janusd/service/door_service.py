@@ -23,6 +23,7 @@ from janusd import config as configuration
 from janusd.config import Config
 from janusd.core import challenge, manifest
 from janusd.core.challenge import Turn
+from janusd.core.gallery import comparisons
 from janusd.core.reason import Reason
 from janusd.core.schedule import Schedule
 from janusd.core.types import Crop, Embedding, Frame, Image
@@ -299,7 +300,7 @@ class DoorService:
             version=__version__,
             state=self._state_in_words(locked_out_for_s),
             people=len(rules.gallery),
-            templates=len(rules.gallery.owner),
+            templates=rules.gallery.samples,
             is_released=self._latch.is_released,
             camera=self._watch.camera,
             latch=self._latch.name,
@@ -586,10 +587,10 @@ class DoorService:
         )
 
     def _threshold_with(self, enrolment: Enrolment) -> float:
-        """The door's threshold once these samples are in the gallery: it rises with each."""
+        """The door's threshold once these samples are in the gallery: it rises with each person."""
         rules = self._doorkeeper.rules
-        templates = len(rules.gallery.owner) + enrolment.samples
-        fmr = manifest.fmr_for_gallery(rules.promise.fpir, templates)
+        compared = rules.gallery.comparisons + comparisons(enrolment.samples)
+        fmr = manifest.fmr_for_gallery(rules.promise.fpir, compared)
         return manifest.promised_point(self._pipeline.spec.calibration, fmr).threshold
 
     def _replace_rules(self) -> None:

@@ -102,7 +102,7 @@ class Bench:
             detector=self._pipeline.detector.name,
             encoder=self._pipeline.spec.name,
             accelerator=self._pipeline.encoder.accelerator,
-            templates=len(rules.gallery.owner),
+            templates=rules.gallery.samples,
             stages=stages,
         )
 

@@ -28,7 +28,7 @@ class Rules:
         """Find the threshold that keeps the promise for a gallery of this size."""
         gallery = Gallery.of(templates)
         promise = manifest.Promise(config.promise.years, config.promise.tries_a_day)
-        fmr = manifest.fmr_for_gallery(promise.fpir, len(gallery.owner))
+        fmr = manifest.fmr_for_gallery(promise.fpir, gallery.comparisons)
         point = manifest.promised_point(calibration, fmr)
         policy = Policy(
             threshold=point.threshold,

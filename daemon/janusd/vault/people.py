@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusd.core import code as codes
+from janusd.core.embed import combine
 from janusd.core.gallery import Template
 from janusd.core.schedule import Schedule
 from janusd.core.terms import ALWAYS, Role, Terms
@@ -177,16 +178,18 @@ def with_guard(record: Record, guard: Embedding, margin: float) -> Record:
     """The record with one more guard. Raises EnrolmentRefused for one that would shut out its own person.
 
     `margin` is the policy's: a probe within it of a guard is refused. Each sample is tried as a probe against
-    the others. One that stands alone may well be what the stranger resembled, so up to a third may be lost.
+    the mean of the others. One that stands alone may well be what the stranger resembled, so up to a third
+    may be lost.
     """
     probe = np.asarray(guard, np.float32)
     if probe.shape != (record.embeddings.shape[1],):
         raise EnrolmentRefused(
             "that try was seen by another encoder or detector", "nothing can be kept of it"
         )
-    alike = record.embeddings @ record.embeddings.T
-    np.fill_diagonal(alike, -1.0)
-    own = alike.max(axis=1, initial=-1.0) if len(record.embeddings) > 1 else np.ones(1, np.float32)
+    samples = list(record.embeddings)
+    own = np.ones(1)
+    if len(samples) > 1:
+        own = np.array([one @ combine([*samples[:at], *samples[at + 1 :]]) for at, one in enumerate(samples)])
     shut_out = int(np.sum(record.embeddings @ probe > own - margin))
     if shut_out * 3 > len(own):
         raise EnrolmentRefused(

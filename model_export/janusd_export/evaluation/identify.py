@@ -1,4 +1,4 @@
-"""Play the door's question with photographs: enrol people from one photo each, show others, count errors.
+"""Play the door's question with photographs: enrol people from a photo or more, show others, count errors.
 
 Words of ISO/IEC 19795-1. A probe of an enrolled person that is not answered with that person at or above the
 threshold is a false negative (FNIR), whether the face was missed, scored too low or was taken for somebody
@@ -20,6 +20,7 @@ from janusd import models
 from janusd.core.gallery import Gallery
 from janusd.core.manifest import Calibration, fmr_for_gallery, promised_point
 from janusd.core.match import identify as search
+from janusd.core.types import Embedding
 from janusd_export.errors import ExportError
 from janusd_export.evaluation.findings import Door, DoorThreshold
 from janusd_export.faces.device import Embedded, Progress, embed_photos
@@ -36,6 +37,9 @@ DRAWS = {10: 20, 100: 5}
 """How often such a gallery is drawn: few people alone would say little. Larger ones are drawn once."""
 STRANGERS = 1000  # shown to one drawn gallery
 OTHERS = 5  # photographs of one resident that are shown: LFW has 530 of one man
+
+
+_ALONE = "\0"  # between a person and the number of a photo that is compared for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +59,46 @@ class IdentifyReport:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who is enrolled from which photo, and which photos are shown."""
+    """Who is enrolled from which photos, and which photos are shown."""
 
     gallery: tuple[Photo, ...]
     probes: tuple[Photo, ...]
 
 
-def plan_collections(gallery: Path, probes: Path) -> Plan:
-    """One photo (the first by name) of each person of `gallery`; all of `probes` but those very pictures."""
-    first: dict[str, Photo] = {}
+def plan_collections(gallery: Path, probes: Path, samples: int = 1) -> Plan:
+    """So many photos (the first by name) of each person of `gallery`; all of `probes` but those pictures."""
+    first: dict[str, list[Photo]] = {}
     for photo in open_photos(gallery):
-        first.setdefault(photo.person, photo)
-    taken = {photo.read() for photo in first.values()}
-    return Plan(tuple(first.values()), tuple(p for p in open_photos(probes) if p.read() not in taken))
+        first.setdefault(photo.person, []).append(photo)
+    enrolled = [photo for photos in first.values() for photo in photos[:samples]]
+    taken = {photo.read() for photo in enrolled}
+    return Plan(tuple(enrolled), tuple(p for p in open_photos(probes) if p.read() not in taken))
 
 
-def plan_lfw(folder: Path, people: int, probes: int, seed: int) -> Plan:
-    """Draw a door from a collection: `people` residents, one photo each, and `probes` other photos.
+def plan_lfw(folder: Path, people: int, probes: int, seed: int, samples: int = 1) -> Plan:
+    """Draw a door from a collection: `people` residents, so many photos each, and `probes` other photos.
 
-    Residents are drawn from people with two or more photos. Half of the probes are drawn from the residents'
-    other photos, fewer if there are not so many; the rest are strangers, one photo each.
+    Residents are drawn from people with more photos than that. Half of the probes are drawn from the
+    residents' other photos, fewer if there are not so many; the rest are strangers, one photo each.
     """
     rng = np.random.default_rng(seed)
     by_person: dict[str, list[Photo]] = {}
     for photo in open_photos(folder):
         by_person.setdefault(photo.person, []).append(photo)
-    several = sorted(name for name, photos in by_person.items() if len(photos) >= 2)
+    several = sorted(name for name, photos in by_person.items() if len(photos) > samples)
     if people > len(several):
         raise ExportError(
-            f"{folder} has {len(several)} people with two photos, fewer than the {people} to enrol"
+            f"{folder} has {len(several)} people with {samples + 1} photos or more, "
+            f"fewer than the {people} to enrol"
         )
     residents = set(rng.choice(several, people, replace=False).tolist())
     gallery, others = [], []
     for name in sorted(residents):
-        chosen = int(rng.integers(len(by_person[name])))
-        gallery.append(by_person[name][chosen])
-        others += [photo for number, photo in enumerate(by_person[name]) if number != chosen]
+        chosen: set[int] = set()
+        while len(chosen) < samples:
+            chosen.add(int(rng.integers(len(by_person[name]))))
+        gallery += [by_person[name][number] for number in sorted(chosen)]
+        others += [photo for number, photo in enumerate(by_person[name]) if number not in chosen]
     mated = _draw(others, min(len(others), probes // 2), rng)
     strangers = [
         photos[int(rng.integers(len(photos)))]
@@ -108,36 +116,44 @@ def identify(
     cache_dir: Path | None,
     *,
     fpir_targets: Sequence[float] = FPIR_TARGETS,
+    nearest: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> IdentifyReport:
-    """Enrol, show, count."""
+    """Enrol, show, count; `nearest` compares with each photo alone, as though each were somebody."""
     every = (*plan.gallery, *plan.probes)
     embedded = embed_photos(every, models_dir, cache_dir, jobs=jobs, progress=progress)
-    return report(plan, embedded, models_dir, fpir_targets)
+    return report(plan, embedded, models_dir, fpir_targets, nearest=nearest)
 
 
-def report(plan: Plan, embedded: Embedded, models_dir: Path, fpir_targets: Sequence[float]) -> IdentifyReport:
+def report(
+    plan: Plan,
+    embedded: Embedded,
+    models_dir: Path,
+    fpir_targets: Sequence[float],
+    *,
+    nearest: bool = False,
+) -> IdentifyReport:
     """Count over photographs that are embedded: first the gallery's, then the probes."""
     calibration = models.load(models_dir).manifest.encoder.calibration
-    enrolled = len(plan.gallery)
-    gallery = Gallery.of_embeddings(
-        {
-            photo.person: [embedded.embeddings[number]]
-            for number, photo in enumerate(plan.gallery)
-            if embedded.is_found[number]
-        }
-    )
+    shown_from = len(plan.gallery)
+    samples: dict[str, list[Embedding]] = {}
+    for number, photo in enumerate(plan.gallery):
+        if embedded.is_found[number]:
+            entry = f"{photo.person}{_ALONE}{number}" if nearest else photo.person
+            samples.setdefault(entry, []).append(embedded.embeddings[number])
+    gallery = Gallery.of_embeddings(samples)
     people = {photo.person for photo in plan.gallery}
-    seen = show(embedded, gallery, np.arange(enrolled, enrolled + len(plan.probes)), people)
+    enrolled = {_person(template.person_id) for template in gallery.templates}
+    seen = show(embedded, gallery, np.arange(shown_from, shown_from + len(plan.probes)), people)
     is_mated, is_right = seen.is_mated, seen.is_right
-    thresholds = [_at(seen, calibration, promised, len(gallery)) for promised in fpir_targets]
+    thresholds = [_at(seen, calibration, promised, gallery.comparisons) for promised in fpir_targets]
     return IdentifyReport(
-        enrolled=len(gallery),
-        not_enrolled=sorted(people - {t.person_id for t in gallery.templates}),
+        enrolled=len(enrolled),
+        not_enrolled=sorted(people - enrolled),
         mated=int(is_mated.sum()),
         non_mated=int((~is_mated).sum()),
-        missed_probes=int((~embedded.is_found[enrolled:]).sum()),
+        missed_probes=int((~embedded.is_found[shown_from:]).sum()),
         rank_1=rate(int((is_mated & is_right).sum()), int(is_mated.sum())),
         thresholds=thresholds,
     )
@@ -159,7 +175,7 @@ def show(embedded: Embedded, gallery: Gallery, probes: NDArray[np.intp], people:
     names, scores = [], []
     for number in probes.tolist():
         best = search(embedded.embeddings[number], gallery)[0] if embedded.is_found[number] else None
-        names.append(best.person_id if best else "")
+        names.append(_person(best.person_id) if best else "")
         scores.append(best.score if best else -np.inf)
     own = [embedded.photos[number].person for number in probes.tolist()]
     return Shown(
@@ -167,6 +183,10 @@ def show(embedded: Embedded, gallery: Gallery, probes: NDArray[np.intp], people:
         np.array([name == person for name, person in zip(names, own, strict=True)], bool),
         np.array(scores),
     )
+
+
+def _person(entry: str) -> str:
+    return entry.split(_ALONE, maxsplit=1)[0]
 
 
 def doors(

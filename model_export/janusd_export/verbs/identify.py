@@ -11,7 +11,7 @@ from pathlib import Path
 from janusd_export.errors import ExportError
 from janusd_export.terminal import bars, measuring, plain
 
-WHAT = "enrol people from one photo each, show others, count the errors"
+WHAT = "enrol people from a photo or more, show others, count the errors"
 MORE = "Thresholds come from the manifest for the gallery's size: FMR = 1 - (1 - FPIR)^(1/N)."
 
 
@@ -31,6 +31,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=500,
         help="with --lfw: photos to show (500), up to half of them of enrolled people",
     )
+    parser.add_argument("--samples", type=int, default=1, help="photos that each is enrolled from (1)")
+    parser.add_argument(
+        "--nearest", action="store_true", help="compare with each photo alone, not with a person's mean"
+    )
     parser.add_argument("--seed", type=int, default=0, help="with --lfw: which draw (0)")
     parser.add_argument("--fpir", type=float, action="append", help="a promise; may be given several times")
     measuring(parser)
@@ -43,9 +47,11 @@ def run(options: argparse.Namespace) -> None:
     from janusd_export.evaluation import identify
 
     if options.lfw:
-        plan = identify.plan_lfw(options.lfw, options.people, options.probes_count, options.seed)
+        plan = identify.plan_lfw(
+            options.lfw, options.people, options.probes_count, options.seed, options.samples
+        )
     elif options.gallery and options.probes:
-        plan = identify.plan_collections(options.gallery, options.probes)
+        plan = identify.plan_collections(options.gallery, options.probes, options.samples)
     else:
         raise ExportError("give --gallery and --probes, or --lfw")
     targets = tuple(options.fpir) if options.fpir else identify.FPIR_TARGETS
@@ -55,6 +61,7 @@ def run(options: argparse.Namespace) -> None:
             options.models,
             options.cache,
             fpir_targets=targets,
+            nearest=options.nearest,
             jobs=options.jobs,
             progress=lambda done, total: show("photographs", done, total),
         )
@@ -62,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps(plain(msgspec.to_builtins(found)), indent=2))
         return
     print(
-        f"{found.enrolled} people enrolled from one photo each; "
+        f"{found.enrolled} people enrolled from {options.samples} photo{'s' * (options.samples > 1)} each; "
         f"{found.mated} photos of them and {found.non_mated} of strangers shown"
     )
     if found.not_enrolled:
