@@ -18,7 +18,7 @@ from janusd_export.errors import ExportError
 from janusd_export.evaluation import comparison, curves, findings
 from janusd_export.evaluation.curves import Ranked
 from janusd_export.metrics import rate
-from janusd_export.reporting import figures, markup, material, objectives, plots, report
+from janusd_export.reporting import figures, markup, material, objectives, particulars, plots, report
 from janusd_export.training import runs
 
 TITLES = (
@@ -488,3 +488,13 @@ def test_the_style_sheet_is_beside_the_page_and_knows_night_and_paper():
     style = Path(report.__file__).with_name("report.css").read_text()
     for word in ("prefers-color-scheme: dark", "@media print", "max-width: 30rem"):
         assert word in style
+
+
+def test_parameters_are_those_of_a_run_of_the_models_own_size(run_dir, models_dir):
+    def cost() -> str:
+        return particulars.draw_cost(material.gather([run_dir, models_dir])).html
+
+    assert "1,234" not in cost()  # the run's million multiply-accumulates are not this model's 900
+    log = run_dir / "log.jsonl"
+    log.write_text(log.read_text().replace("1000000", "900"))
+    assert "1,234" in cost()

@@ -427,10 +427,13 @@ def draw_cost(inputs: Inputs) -> Section:
             )
         )
     macs = sum(row.macs for row in model.layers) if model else 0
-    macs = macs or next((int(run.start["macs"]) for run in inputs.runs if "macs" in run.start), 0)
+    started = [run.start for run in inputs.runs if {"macs", "parameters"} <= run.start.keys()]
+    if macs:  # runs of other students may be drawn beside
+        started = [start for start in started if abs(int(start["macs"]) - macs) <= 0.01 * macs]
+    macs = macs or next((int(start["macs"]) for start in started), 0)
     if macs:
         rows.append(("arithmetic", f"{macs / 1e6:.1f} M multiply-accumulates a run"))
-    parameters = next((run.start["parameters"] for run in inputs.runs if "parameters" in run.start), None)
+    parameters = next((start["parameters"] for start in started), None)
     if parameters:
         rows.append(("parameters", f"{parameters:,}"))
     if model and model.layers:

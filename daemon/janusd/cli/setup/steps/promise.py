@@ -96,9 +96,8 @@ def explain(answer: PromiseAnswer, meaning: Meaning) -> list[tuple[str, str]]:
         (
             "warn" if meaning.is_at_least or meaning.refused > 0.5 else "ok",
             f"Price: {share} single comparisons of a person with one older photo fall below it "
-            f"({meaning.genuine_comparisons:,} measured). The door compares several frames with all "
-            "of a person's "
-            "samples, so most of them only cost a moment.",
+            f"({meaning.genuine_comparisons:,} measured). The door compares several frames with the "
+            "mean of a person's samples, so most of them only cost a moment.",
         ),
     ]
     if meaning.is_at_least:
