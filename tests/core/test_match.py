@@ -157,3 +157,9 @@ def test_an_embedding_is_of_unit_length_or_dead(raw: list[int]) -> None:
     embedding = embed.from_tensor(np.array([raw], np.int8), spec)
     norm = float(np.linalg.norm(embedding))
     assert norm == pytest.approx(1.0, abs=1e-5) or (set(raw) == {3} and norm == 0.0)
+
+
+def test_a_gallery_is_of_single_precision_whatever_it_is_given() -> None:
+    rows = {"ada": [np.array([1.0, 0.0])], "ben": [np.array([0.0, 1.0]), np.array([1.0, 0.0])]}
+    for people in (rows, {"ada": rows["ada"]}):
+        assert Gallery.of_embeddings(people).matrix.dtype == np.float32

@@ -13,6 +13,7 @@ from janusd_export.errors import ExportError
 from janusd_export.evaluation import evaluate, identify
 from janusd_export.faces.device import Embedded
 from janusd_export.faces.photos import Photo
+from janusd_export.main import main
 
 UNCALIBRATED = Calibration("not yet", 0, 0, (), Tail(0.0, 1.0, 0.0, 1.0))
 
@@ -197,3 +198,8 @@ def test_galleries_that_the_photographs_do_not_allow_are_left_out(models_dir):
     rare = [row for row in door.thresholds if row.is_extrapolated]
     assert rare
     assert all(row.fmr < 0.01 for row in rare)
+
+
+def test_nobody_is_enrolled_from_no_photo(tmp_path, capsys):
+    assert main(["identify", "--lfw", str(tmp_path), "--samples", "0"]) == 1
+    assert "--samples 0: enrol everybody from one photo or more" in capsys.readouterr().err

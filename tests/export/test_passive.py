@@ -384,6 +384,10 @@ def test_the_whole_road_from_a_library_to_a_measured_int8_network(tmp_path: Path
     ours_ = [ours(judge.open_judge(out))]
     measured = evaluate(tuning, held_out, ours_, count=1, living_count=2, is_seen_too=False)
     assert [row.cells["janus-p1"].trials for row in measured.rows] == [2] + unseen * [1]
+    strict = evaluate(
+        tuning, held_out, [ours(judge.open_judge(out), threshold=1.01)], count=1, is_seen_too=False
+    )
+    assert [row.cells["janus-p1"].errors for row in strict.rows] == [1] + unseen * [0]
     held = evaluate(
         tuning, held_out, [ours(judge.open_judge(out), remembers=4)], count=1, is_seen_too=False, frames=6
     )

@@ -74,6 +74,6 @@ def _expected(review: Review) -> str:
         f"where the model was measured ({review.genuine_comparisons:,} pairs of pictures taken anywhere), "
         f"one picture missed one sample in {review.miss_rate:.0%} "
         f"[{review.miss_low:.0%}, {review.miss_high:.0%}] "
-        f"at this door's threshold. The door compares with the mean of {review.samples}, often a second, "
-        "in its own light: it misses less often, by how much only its log can tell"
+        f"at this door's threshold. The door compares with the mean of {review.samples} samples, "
+        "several times a second, in its own light: it misses less often, by how much only its log can tell"
     )

@@ -52,7 +52,8 @@ class Gallery:
         kept = tuple(template for template in templates if len(template.embeddings))
         if not kept:
             return cls((), np.empty((0, 0), np.float32))
-        return cls(kept, np.stack([combine(list(template.embeddings)) for template in kept]))
+        means = np.stack([combine(list(template.embeddings)) for template in kept])
+        return cls(kept, means.astype(np.float32, copy=False))
 
     @classmethod
     def of_embeddings(cls, people: Mapping[str, Sequence[Embedding]]) -> Gallery:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusd import models
-from janusd.core.gallery import Gallery
+from janusd.core.gallery import Gallery, Template
 from janusd.core.manifest import Calibration, fmr_for_gallery, promised_point
 from janusd.core.match import identify as search
 from janusd.core.types import Embedding
@@ -37,9 +37,6 @@ DRAWS = {10: 20, 100: 5}
 """How often such a gallery is drawn: few people alone would say little. Larger ones are drawn once."""
 STRANGERS = 1000  # shown to one drawn gallery
 OTHERS = 5  # photographs of one resident that are shown: LFW has 530 of one man
-
-
-_ALONE = "\0"  # between a person and the number of a photo that is compared for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +134,14 @@ def report(
     """Count over photographs that are embedded: first the gallery's, then the probes."""
     calibration = models.load(models_dir).manifest.encoder.calibration
     shown_from = len(plan.gallery)
-    samples: dict[str, list[Embedding]] = {}
+    samples: dict[tuple[str, str], list[Embedding]] = {}  # by whom it stands for, and their name
     for number, photo in enumerate(plan.gallery):
         if embedded.is_found[number]:
-            entry = f"{photo.person}{_ALONE}{number}" if nearest else photo.person
-            samples.setdefault(entry, []).append(embedded.embeddings[number])
-    gallery = Gallery.of_embeddings(samples)
+            entry = str(number) if nearest else photo.person
+            samples.setdefault((entry, photo.person), []).append(embedded.embeddings[number])
+    gallery = Gallery.of([Template(*entry, np.stack(rows)) for entry, rows in samples.items()])
     people = {photo.person for photo in plan.gallery}
-    enrolled = {_person(template.person_id) for template in gallery.templates}
+    enrolled = {template.name for template in gallery.templates}
     seen = show(embedded, gallery, np.arange(shown_from, shown_from + len(plan.probes)), people)
     is_mated, is_right = seen.is_mated, seen.is_right
     thresholds = [_at(seen, calibration, promised, gallery.comparisons) for promised in fpir_targets]
@@ -175,7 +172,8 @@ def show(embedded: Embedded, gallery: Gallery, probes: NDArray[np.intp], people:
     names, scores = [], []
     for number in probes.tolist():
         best = search(embedded.embeddings[number], gallery)[0] if embedded.is_found[number] else None
-        names.append(_person(best.person_id) if best else "")
+        template = gallery.person(best.person_id) if best else None
+        names.append(template.name if template else "")
         scores.append(best.score if best else -np.inf)
     own = [embedded.photos[number].person for number in probes.tolist()]
     return Shown(
@@ -183,10 +181,6 @@ def show(embedded: Embedded, gallery: Gallery, probes: NDArray[np.intp], people:
         np.array([name == person for name, person in zip(names, own, strict=True)], bool),
         np.array(scores),
     )
-
-
-def _person(entry: str) -> str:
-    return entry.split(_ALONE, maxsplit=1)[0]
 
 
 def doors(

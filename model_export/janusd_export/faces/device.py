@@ -8,8 +8,6 @@ A photograph may be changed before the detector sees it (`changes.py`), and anot
 one's place behind the same detector (`peers.py`); each has a cache of its own.
 """
 
-# heavy libraries, and verbs, load only where they are used
-
 from __future__ import annotations
 
 import hashlib

@@ -136,12 +136,15 @@ def evaluate(
     return Evaluation(tuple(rows), thresholds, float(np.median(spent)))
 
 
-def ours(judge: Judge, remembers: int | None = None) -> Peer:
-    """Our network at its own threshold; with `remembers`, as a door that opens as soon as it may."""
+def ours(judge: Judge, remembers: int | None = None, threshold: float | None = None) -> Peer:
+    """Our network, at its own threshold or another.
+
+    With `remembers` it is judged as a door that opens as soon as it may.
+    """
     genuine = judge.genuine
     if remembers is not None:
         genuine = partial(judge.longest_trust, remembers=remembers, agree=Policy(0.0).agree)
-    return Peer(judge.spec.name, genuine, judge.spec.threshold)
+    return Peer(judge.spec.name, genuine, judge.spec.threshold if threshold is None else threshold)
 
 
 def peers_of(paths: Sequence[Path]) -> list[Peer]:

@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> None:
 
     from janusd_export.evaluation import identify
 
+    if options.samples < 1:
+        raise ExportError(f"--samples {options.samples}: enrol everybody from one photo or more")
     if options.lfw:
         plan = identify.plan_lfw(
             options.lfw, options.people, options.probes_count, options.seed, options.samples

@@ -81,6 +81,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--remembers", type=int, metavar="N", help="with --held: frames the door's mean is over (as released)"
     )
+    evaluate.add_argument(
+        "--threshold", type=float, metavar="T", help="judge the network at this one, not at its own"
+    )
     evaluate.add_argument("--unseen", action="store_true", help="leave out the species that training showed")
     evaluate.add_argument("--living", type=int, metavar="N", help="presentations of the living (as --count)")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
@@ -166,12 +169,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise ExportError("--held is for our networks: leave --peer out")
     if options.held is not None and options.held < FRAMES:
         raise ExportError(f"--held {options.held} is less than the {FRAMES} frames without it")
+    if options.remembers is not None and (options.held is None or options.remembers < 1):
+        raise ExportError("--remembers is a number of frames, and wants --held FRAMES")
     remembers = (options.remembers or Settings(0.0).remembers) if options.held else None
 
     library, judge = open_library(options.library), open_judge(options.network)
     tuning, held_out = (gather(library, options.outlines, part) for part in (Part.TUNE, Part.HELD_OUT))
-    judges = [judge, *(open_judge(folder) for folder in options.beside)]
-    peers = [*(ours(one, remembers) for one in judges), *peers_of(options.peer)]
+    beside = [ours(open_judge(folder), remembers) for folder in options.beside]
+    peers = [ours(judge, remembers, options.threshold), *beside, *peers_of(options.peer)]
     with bars() as show:
         measured = evaluate(
             tuning, held_out, peers,
