@@ -19,7 +19,7 @@ from janusd_hw.litert import LiteRtNetwork
 SPEC = "attack.json"
 BPCER = 0.02
 """Well below the 5 % that are promised: those measured on are other people in other places, and the 62 people
-and 51 places of tuning say little about others: a threshold for 4 % refused 7 % of 600 others."""
+and 51 places of tuning say little about others: a threshold for 4 % refused 7.7 % of 600 others."""
 
 
 @dataclass(frozen=True, slots=True)
