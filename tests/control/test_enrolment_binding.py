@@ -1,5 +1,6 @@
 """An enrolment lives and dies with the connection that began it."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def test_a_connection_that_drops_while_waiting_for_a_face_abandons_at_once(path:
 
 def test_a_connection_that_drops_while_it_begins_leaves_nothing_open(path: Path, door: FakeDoor):
     for _ in range(50):
-        with Caller(path) as wizard:
+        # One that comes while eight are still being hung up on is closed before it can ask.
+        with Caller(path) as wizard, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             wizard.ask("BeginEnrolment", name="bob")
     begun = lambda: sum(asked[0] == "begin" for asked in door.asked)  # noqa: E731
     abandoned = lambda: sum(asked[0] == "abandon" for asked in door.asked)  # noqa: E731

@@ -82,19 +82,17 @@ def test_an_outcome_tells_what_was_said_most_often() -> None:
     assert Outcome(STRANGER, [event(Reason.NO_FACE)], []).reason == "no_face"
 
 
-def test_a_hold_that_is_restarted_is_one_pulse(tmp_path: Path) -> None:
+def test_a_pulse_lasts_until_it_locks_or_the_next_takes_over(tmp_path: Path) -> None:
     door = RunningDoor(tmp_path)
     clock = [10.0]
     latch = SimulatedLatch(timeline_file=tmp_path / "latch.jsonl", now_s=lambda: clock[-1])
     latch.release(30.0, "matched ada")
     clock.append(10.9)
-    latch.release(30.0, "matched ada")
-    assert door.pulses() == [Pulse(10.0, None, "matched ada", restarted=1)]
-    clock.append(11.9)
-    latch.lock()
-    clock.append(20.0)
     latch.release(30.0, "matched ben")
     first, second = door.pulses()
-    assert (first.held_s, first.restarted) == (pytest.approx(1.9), 1)
-    assert (second.held_s, second.restarted, second.why) == (None, 0, "matched ben")
+    assert (first.held_s, first.why) == (pytest.approx(0.9), "matched ada")
+    assert second == Pulse(10.9, None, "matched ben")
+    clock.append(11.9)
+    latch.lock()
+    assert door.pulses()[-1].held_s == pytest.approx(1.0)
     latch.close()

@@ -54,15 +54,13 @@ socket = "{folder}/control"
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The latch released, until it locked again."""
+    """One release of the latch, until it locked or the next one took over."""
 
     released_s: float
     """Monotonic time."""
     held_s: float | None
     """None while it lasts."""
     why: str
-    restarted: int = 0
-    """How often its hold began anew, because somebody was let in again while it ran."""
 
 
 class RunningDoor:
@@ -154,13 +152,9 @@ class RunningDoor:
         pulses: list[Pulse] = []
         for line in timeline.read_text(encoding="utf-8").splitlines() if timeline.exists() else []:
             event = json.loads(line)
-            lasts = bool(pulses) and pulses[-1].held_s is None
-            if event["level"] == "locked":
-                if lasts:
-                    pulses[-1] = replace(pulses[-1], held_s=event["at_s"] - pulses[-1].released_s)
-            elif lasts:
-                pulses[-1] = replace(pulses[-1], restarted=pulses[-1].restarted + 1)
-            else:
+            if pulses and pulses[-1].held_s is None:
+                pulses[-1] = replace(pulses[-1], held_s=event["at_s"] - pulses[-1].released_s)
+            if event["level"] == "released":
                 pulses.append(Pulse(event["at_s"], None, event["why"]))
         return pulses
 
