@@ -198,13 +198,7 @@ class Dlib:
 
     def open(self) -> Encode:
         """Load it from the installed wheels. Raises ExportError where they are not."""
-        try:
-            import dlib
-        except ModuleNotFoundError as error:
-            raise _no_wheels("dlib") from error
-
-        landmarks = dlib.shape_predictor(str(self._folder() / "shape_predictor_5_face_landmarks.dat"))
-        network = dlib.face_recognition_model_v1(str(self.path))
+        dlib, landmarks, network = self.parts()
 
         def encode(image: Image, points: Points) -> NDArray[np.float32]:
             eye = float(np.hypot(*(points[1] - points[0])))
@@ -214,6 +208,16 @@ class Dlib:
             return unit(np.array(network.compute_face_descriptor(image, landmarks(image, box))))
 
         return encode
+
+    def parts(self) -> tuple[Any, Any, Any]:
+        """The library, its five landmarks, its network. Raises ExportError where they are not installed."""
+        try:
+            import dlib
+        except ModuleNotFoundError as error:
+            raise _no_wheels("dlib") from error
+
+        landmarks = dlib.shape_predictor(str(self._folder() / "shape_predictor_5_face_landmarks.dat"))
+        return dlib, landmarks, dlib.face_recognition_model_v1(str(self.path))
 
     @staticmethod
     def _folder() -> Path:

@@ -16,10 +16,12 @@ from janusd_export.terminal import bars
 if TYPE_CHECKING:
     from janusd_export.evaluation.pace import Pace
 
-WHAT = "time one embedding beside MobileFaceNet in float, in the same run"
+WHAT = "time one embedding, or the whole way from frame to person, beside what others run"
 MORE = (
-    "Both run on LiteRT with one thread and take turns; what counts is the ratio, for milliseconds are those "
-    "of this machine. Needs torch."
+    "One embedding: beside MobileFaceNet in float, both on LiteRT. The whole way (--stacks): beside dlib as "
+    "face_recognition and howdy run it, and beside YuNet and MobileFaceNet in OpenCV, onnxruntime and ncnn. "
+    "One thread, taking turns; what counts are ratios, for milliseconds are those of this machine. Needs "
+    "torch."
 )
 
 
@@ -28,12 +30,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models", type=Path, default=models.RELEASED, help="model directory (the released one)"
     )
-    parser.add_argument("--rounds", type=int, default=400, metavar="N", help="embeddings of each (400)")
+    parser.add_argument(
+        "--rounds", type=int, default=400, metavar="N", help="embeddings, or frames, of each (400)"
+    )
+    parser.add_argument(
+        "--stacks", action="store_true", help="the whole way, on the demo's frames of 640x480 with one face"
+    )
+    parser.add_argument("--yunet", type=Path, metavar="ONNX", help="the detector of the other stacks")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
+    if options.stacks:
+        _race(options)
+        return
     from janusd_export.evaluation import pace
 
     with bars() as show:
@@ -58,3 +69,26 @@ def lines(found: Pace) -> list[str]:
         *rows,
         f"one view over MobileFaceNet: {found.ratio:.2f} ({spread}), {found.rounds} rounds, one thread{each}",
     ]
+
+
+def _race(options: argparse.Namespace) -> None:
+    from janusd.demo.album import album
+    from janusd.demo.scene import Stance, compose
+    from janusd_export.evaluation import stacks
+
+    people = list(album().values())
+    frames = [compose([Stance(people[k % len(people)].street[k // len(people)])], seed=k) for k in range(20)]
+    with bars() as show:
+        found = stacks.race(options.models, options.yunet, frames, options.rounds, show)
+    if options.json:
+        print(json.dumps(asdict(found), indent=2))
+        return
+    print(f"{'frame to person, ms':<52} detect   whole  over janusd's, between parts of the run")
+    for one in found.stacks:
+        print(
+            f"{one.name:<52} {one.detect_ms:6.2f} {one.whole_ms:7.2f} {one.ratio:6.2f}, "
+            f"{one.low:.2f} to {one.high:.2f}"
+        )
+    print(f"{found.rounds} frames of 640x480 with one face, a gallery of {stacks.PEOPLE}, one thread")
+    for line in found.left_out:
+        print(f"left out: {line}")
