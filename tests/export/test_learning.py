@@ -3,6 +3,7 @@
 
 import math
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -150,6 +151,25 @@ def test_a_compiled_comparison_with_hints_is_the_plain_one():
         read = reader(feature).permute(0, 2, 3, 1).detach().numpy()
         by_hand.append(np.square(read - hint.numpy() * scale).mean())
     assert float(found[0][0]) == pytest.approx(np.mean(by_hand), rel=1e-4)
+
+
+def test_fitted_readers_tell_what_the_features_hold_of_the_hints():
+    rng = np.random.default_rng(1)
+    feature = rng.normal(size=(8, 5, 6, 6)).astype(np.float32)
+    mixed = np.einsum("cf,bfyx->byxc", rng.normal(size=(4, 5)), feature) * 8 + 3
+    hint = torch.from_numpy(np.clip(np.rint(mixed), -127, 127).astype(np.int8))
+    scales = HintScales((4,), (np.array([0.2, 0.1, 0.3, 0.05], np.float32),))
+    objective = Objective(
+        Losses(embedding=0.0, hints=1.0), embedding=3, people=1, feature_channels=(5,), hint_scales=scales
+    )
+    y = torch.randn(8, 3)
+    asked = Asked(y, torch.full((8,), -1), y, (hint,))
+    cost = partial(objective, y, [torch.from_numpy(feature)], asked)
+    drawn = cost()[0].item()
+    objective.fit_readers([torch.from_numpy(feature)], [hint])
+    rounding = float(np.mean((scales.scales[0] / 12**0.5) ** 2))  # all that is left
+    assert cost()[0].item() == pytest.approx(rounding, rel=0.25)
+    assert drawn > 50 * rounding
 
 
 def test_contrastive_is_the_distance_within_people_and_the_missing_margin_between_them():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from janusd_export.errors import ExportError
 from janusd_export.faces import mixtures as mixing
 from janusd_export.faces.cache import Faces
 from janusd_export.faces.layout import stored_template
-from janusd_export.faces.mixtures import Mixtures, ask_about_mixtures, opinions_of_mixtures
+from janusd_export.faces.mixtures import BLOCK, Mixtures, ask_about_mixtures, opinions_of_mixtures
 from janusd_export.faces.teachers import ARCFACE, RETAIL
 
 MARGIN = 16
@@ -111,6 +112,35 @@ def test_what_was_asked_is_kept_and_not_asked_again(tmp_path: Path, monkeypatch:
     told = opinions_of_mixtures(tmp_path, mixed, [t.name for t in both], 9)
     assert [t.shape for t in told] == [(9, 512), (9, 256)]
     assert np.array_equal(told[0][8], mixed[8][0].reshape(-1)[:512].astype(np.float32))
+
+
+class Inline:
+    """A process pool in this process."""
+
+    def __init__(self, jobs: int, start: Callable[..., object], *given: object) -> None:
+        assert jobs == 3
+        start(*given)
+        self.map = map
+
+    def __enter__(self) -> Inline:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def test_several_who_ask_are_told_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed, count = mixtures(), BLOCK + 3
+    monkeypatch.setattr(mixing, "OpenTeacher", FakeTeacher)
+    monkeypatch.setattr(mixing.workers, "pool", Inline)
+    monkeypatch.setattr(mixing, "open_faces", lambda folder, margin_px, teachers: mixed.faces)
+    told = []
+    for jobs in (1, 3):
+        folder = tmp_path / str(jobs)
+        folder.mkdir()
+        ask_about_mixtures(folder, tmp_path, mixed, [RETAIL], count, jobs=jobs)
+        told += opinions_of_mixtures(folder, mixed, [RETAIL.name], count)
+    assert np.array_equal(*told)
 
 
 def test_mixtures_that_are_missing_too_few_or_of_other_faces_are_refused(

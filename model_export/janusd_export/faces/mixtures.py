@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 
 from janusd.core.align import similarity
 from janusd.core.types import Image, Points
+from janusd_export import workers
 from janusd_export.errors import ExportError
-from janusd_export.faces.cache import Faces
+from janusd_export.faces.cache import Faces, open_faces
 from janusd_export.faces.growing import GrowingArray
 from janusd_export.faces.layout import stored_template
 from janusd_export.faces.teachers import OpenTeacher, Teacher
@@ -88,11 +89,12 @@ def ask_about_mixtures(
     chosen: Sequence[Teacher],
     count: int,
     *,
+    jobs: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> None:
     """Ask the teachers about the first `count` mixtures; goes on where it stopped. Raises ExportError.
 
-    One view each: a target's noise of a mirror image matters less than another face.
+    One view each: a target's noise of a mirror image matters less than another face. `jobs` processes ask.
     """
     marker = cache_dir / "mixtures.json"
     if marker.exists() and json.loads(marker.read_text())["sha256"] != mixtures.digest:
@@ -101,14 +103,63 @@ def ask_about_mixtures(
         )
     marker.write_text(json.dumps({"seed": mixtures.seed, "sha256": mixtures.digest}) + "\n")
     for teacher in chosen:
-        opened = OpenTeacher(teacher, teachers_dir)
         with GrowingArray(_path(cache_dir, teacher.name), (teacher.dimensions,), np.float32) as opinions:
-            for start in range(opinions.rows, count, BLOCK):
-                block = np.stack([mixtures[k][0] for k in range(start, min(start + BLOCK, count))])
-                opinions.append(opened.embed(block, mixtures.margin_px, both_views=False))
+            blocks = [range(start, min(start + BLOCK, count)) for start in range(opinions.rows, count, BLOCK)]
+            for told in _ask(cache_dir, teachers_dir, mixtures, teacher, blocks, jobs):
+                opinions.append(told)
                 opinions.save()
                 if progress:
                     progress(teacher.name, opinions.rows, count)
+
+
+class _Asking:
+    """A teacher before mixtures."""
+
+    def __init__(self, mixtures: Mixtures, teacher: Teacher, teachers_dir: Path) -> None:
+        self._mixtures = mixtures
+        self._teacher = OpenTeacher(teacher, teachers_dir)
+
+    def about(self, numbers: Sequence[int]) -> NDArray[np.float32]:
+        """(n, D_t) what it thinks of these."""
+        block = np.stack([self._mixtures[k][0] for k in numbers])
+        return self._teacher.embed(block, self._mixtures.margin_px, both_views=False)
+
+
+_asking: _Asking | None = None  # of a worker process
+
+
+def _ask(
+    cache_dir: Path,
+    teachers_dir: Path,
+    mixtures: Mixtures,
+    teacher: Teacher,
+    blocks: Sequence[Sequence[int]],
+    jobs: int,
+) -> Iterator[NDArray[np.float32]]:
+    """What a teacher thinks of each block of mixtures, in order."""
+    if jobs <= 1 or len(blocks) <= 1:
+        asking = _Asking(mixtures, teacher, teachers_dir) if blocks else None
+        for block in blocks:
+            assert asking is not None
+            yield asking.about(block)
+        return
+    told = (cache_dir, mixtures.rows, mixtures.seed, mixtures.margin_px)  # the faces stay on the disk
+    with workers.pool(jobs, _start_worker, teacher, teachers_dir, *told) as pool:
+        yield from pool.map(_ask_in_worker, blocks)
+
+
+def _start_worker(
+    teacher: Teacher, teachers_dir: Path, cache_dir: Path, rows: NDArray[np.intp], seed: int, margin_px: int
+) -> None:
+    global _asking  # noqa: PLW0603  # a process pool has no other place for what its workers keep
+    mixtures = Mixtures(open_faces(cache_dir, margin_px, []), rows, seed, margin_px)
+    _asking = _Asking(mixtures, teacher, teachers_dir)
+
+
+def _ask_in_worker(block: Sequence[int]) -> NDArray[np.float32]:
+    if _asking is None:
+        raise RuntimeError("the worker was not started")
+    return _asking.about(block)
 
 
 def opinions_of_mixtures(

@@ -71,10 +71,10 @@ def is_released(checkpoint: Path) -> bool:
     return bool(load(checkpoint, torch.device("cpu")).get(RELEASED))
 
 
-def load_readers(objective: nn.Module, checkpoint: Path) -> None:
+def load_readers(objective: nn.Module, checkpoint: Path) -> bool:
     """Give an objective the layers with which a checkpoint's run read the same student's features, if it did.
 
-    Fresh ones would first push what the student knows about.
+    Fresh ones would first push what the student knows about. Says whether there were any.
     """
     kept = load(checkpoint, torch.device("cpu")).get("objective", {})
     mine = objective.state_dict()
@@ -84,6 +84,7 @@ def load_readers(objective: nn.Module, checkpoint: Path) -> None:
         if name.startswith("readers.") and name in mine and mine[name].shape == value.shape
     }
     objective.load_state_dict(mine | fits)
+    return bool(fits)
 
 
 def taught_by(recipe: Recipe, asked: Sequence[str], start_from: Path | None) -> list[str]:

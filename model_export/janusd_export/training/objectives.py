@@ -91,6 +91,22 @@ class Objective(nn.Module):
         total = torch.stack(list(terms.values())).sum()
         return total, {name: float(value.detach()) for name, value in terms.items()}
 
+    def fit_readers(self, features: list[Tensor], hints: list[Tensor]) -> None:
+        """Let the reading layers tell as much of (B, S, S, C) int8 hints as (B, F, S, S) features hold.
+
+        Least squares, a little ridge. Layers drawn at random would first push what a student knows about.
+        """
+        for place, (reader, feature, hint) in enumerate(zip(self.readers, features, hints, strict=True)):
+            wanted = (hint.float() * getattr(self, f"scale_{place}")).flatten(0, 2).double()  # (n, C)
+            seen = feature.detach().permute(0, 2, 3, 1).flatten(0, 2).double()  # (n, F)
+            middle, means = seen.mean(dim=0), wanted.mean(dim=0)
+            scatter = (seen - middle).T @ (seen - middle)
+            scatter.diagonal().add_(1e-3 * scatter.diagonal().mean())
+            weight = torch.linalg.solve(scatter, (seen - middle).T @ (wanted - means)).T  # (C, F)
+            with torch.no_grad():
+                reader.weight.copy_(weight[:, :, None, None])
+                reader.bias.copy_(means - weight @ middle)
+
     def _hint_loss(self, features: list[Tensor], hints: tuple[Tensor, ...]) -> Tensor:
         """Mean over the ends of the teacher's variance that the student's features do not explain."""
         unexplained = []

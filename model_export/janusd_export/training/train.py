@@ -40,6 +40,9 @@ from janusd_export.training.student import Student, count_macs, turn_onto
 _TURNED_BY = 2_000
 """Faces by which a released network is turned onto this run's axes: eight for each of them."""
 
+_READ_BY = 256
+"""Faces by which the layers that read a student's features are fitted: 12,544 places of the smallest map."""
+
 
 def train(
     recipe: Recipe,
@@ -120,8 +123,11 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
         hint_scales=hints.scales if hints else None,
         compiled=schedule.compiled,
     ).to(device)
-    if start_from is not None:
-        checkpoints.load_readers(objective, start_from)
+    if start_from is not None and not checkpoints.load_readers(objective, start_from) and hints:
+        rows = np.sort(np.random.default_rng(recipe.seed).choice(split.train, _READ_BY))
+        with torch.no_grad():
+            _, features = student.with_features(_plain(faces, rows).to(device))
+        objective.fit_readers(features, [torch.from_numpy(maps[rows, 0]).to(device) for maps in hints.maps])
     both = nn.ModuleList([student, objective])
     average = {name: value.clone() for name, value in student.state_dict().items()}
     optimizer = Optimizer(student, objective, schedule)

@@ -21,6 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="the recipe that will learn from them")
     parser.add_argument("--teachers", type=Path, required=True, help="folder of the teachers' networks")
     parser.add_argument("--cache", type=Path, required=True, help="what import and teach wrote")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that ask (1)")
     parser.add_argument("--show", type=Path, metavar="PNG", help="draw some of them as a contact sheet")
 
 
@@ -35,6 +36,8 @@ def run(options: argparse.Namespace) -> None:
     from janusd_export.training import recipe
 
     wanted = recipe.load(options.recipe)
+    if options.jobs < 1:
+        raise ExportError("--jobs must be at least 1")
     if not wanted.mixtures.count:
         raise ExportError(f"{options.recipe}: it has no [mixtures] with a count: nothing to do")
     faces = open_faces(options.cache, wanted.faces.margin_px, wanted.wanted_teachers)
@@ -49,5 +52,6 @@ def run(options: argparse.Namespace) -> None:
             mixtures,
             choose(faces.teacher_names),
             wanted.mixtures.count,
+            jobs=options.jobs,
             progress=show,
         )
