@@ -78,7 +78,14 @@ def run_dir(tmp_path):
             }
         )
         lines.append(
-            {"event": "validate", "step": step, "cosine": step / 600, "tar@0.01": 0.8, "tar@0.001": 0.7}
+            {
+                "event": "validate",
+                "step": step,
+                "cosine": step / 600,
+                "cosine_learnt": step / 500,
+                "tar@0.01": 0.8,
+                "tar@0.001": 0.7,
+            }
         )
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder

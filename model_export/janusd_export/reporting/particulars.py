@@ -322,6 +322,12 @@ def draw_training(inputs: Inputs) -> Section:
             "Mean cosine between the student's embedding and the teachers' joint target, held-out people.",
         ),
         (
+            figures.training(chosen, "cosine_learnt", "cosine to the target", validated=True),
+            "Nearness where it learns",
+            "The same of faces that are trained on. What rises here and not beside is learnt by heart: "
+            "then more faces help, and longer training does not.",
+        ),
+        (
             figures.training(chosen, "rate", "learning rate", validated=False),
             "Learning rate",
             "As scheduled.",

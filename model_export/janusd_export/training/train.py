@@ -40,6 +40,9 @@ from janusd_export.training.student import Student, count_macs, turn_onto
 _TURNED_BY = 2_000
 """Faces by which a released network is turned onto this run's axes: eight for each of them."""
 
+_WATCHED = 512
+"""Training faces that a validation looks at too: what they gain alone is learnt by heart."""
+
 _READ_BY = 256
 """Faces by which the layers that read a student's features are fitted: 12,544 places of the smallest map."""
 
@@ -93,7 +96,6 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     # 1. Faces, and the split by people.
     faces = open_faces(cache_dir, recipe.faces.margin_px, recipe.wanted_teachers)
     split = split_people(faces, recipe.faces.held_out_people, np.random.default_rng(recipe.seed))
-    held_person = faces.person[split.held_out]
     hints = open_hints(cache_dir, len(faces.person)) if recipe.losses.hints else None
 
     # 2. One target a face, from the teachers; without teachers only people teach, and there is none.
@@ -101,7 +103,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     if recipe.mixtures.count:
         mixtures = Mixtures(faces, split.train, recipe.seed, recipe.faces.margin_px)
     targets, of_mixtures = _targets(recipe, faces, split, cache_dir, mixtures)  # (N, D) and (M, D), unit
-    goal = _report(targets[split.held_out], held_person) if faces.teachers else {}
+    goal = _report(targets[split.held_out], faces.person[split.held_out]) if faces.teachers else {}
     learnt = np.array(targets)
     learnt[split.train] = towards_person(
         targets[split.train], faces.person[split.train], recipe.target.person_weight
@@ -224,15 +226,8 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
             progress >= 1.0 or (stop_after is not None and step - first_step >= stop_after) or moment.stops
         )
         if crew.leads and (is_last or now - validated >= 60.0 * schedule.validate_minutes):
-            embeddings = _embed(recipe, average, faces, split.held_out, device)
-            likeness = np.einsum("nd,nd->n", embeddings, targets[split.held_out])
-            say(
-                event="validate",
-                step=step,
-                progress=progress,
-                **({"cosine": float(likeness.mean())} if faces.teachers else {}),
-                **_report(embeddings, held_person),
-            )
+            judged = _judge(recipe, average, faces, targets, split, device)
+            say(event="validate", step=step, progress=progress, **judged)
             checkpoints.save(
                 checkpoint,
                 {
@@ -346,6 +341,28 @@ def _embed(
             x = _plain(faces, rows[start : start + 128]).to(device)
             parts.append(student(x).float().cpu().numpy())
     return unit(np.concatenate(parts))
+
+
+def _judge(
+    recipe: Recipe,
+    average: dict[str, Tensor],
+    faces: Faces,
+    targets: NDArray[np.float32],
+    split: Split,
+    device: torch.device,
+) -> dict[str, float]:
+    """How the average tells held-out people apart; its cosine to targets there and where learnt."""
+    embeddings = _embed(recipe, average, faces, split.held_out, device)
+    judged = _report(embeddings, faces.person[split.held_out])
+    if not faces.teachers:
+        return judged
+    watched = np.random.default_rng(recipe.seed).permutation(split.train)[:_WATCHED]
+    by_heart = _embed(recipe, average, faces, watched, device)
+    return {
+        "cosine": float(np.einsum("nd,nd->n", embeddings, targets[split.held_out]).mean()),
+        "cosine_learnt": float(np.einsum("nd,nd->n", by_heart, targets[watched]).mean()),
+        **judged,
+    }
 
 
 def _plain(faces: Faces, rows: NDArray[np.intp]) -> Tensor:
