@@ -137,11 +137,11 @@ def _ask(
     jobs: int,
 ) -> Iterator[NDArray[np.float32]]:
     """What a teacher thinks of each block of mixtures, in order."""
-    if jobs <= 1 or len(blocks) <= 1:
-        asking = _Asking(mixtures, teacher, teachers_dir) if blocks else None
-        for block in blocks:
-            assert asking is not None
-            yield asking.about(block)
+    if not blocks:
+        return
+    if jobs == 1:
+        asking = _Asking(mixtures, teacher, teachers_dir)
+        yield from map(asking.about, blocks)
         return
     told = (cache_dir, mixtures.rows, mixtures.seed, mixtures.margin_px)  # the faces stay on the disk
     with workers.pool(jobs, _start_worker, teacher, teachers_dir, *told) as pool:
