@@ -16,6 +16,7 @@ from janusd.core.quality import Floors
 from janusd.core.reason import Reason
 from janusd.core.tensors import to_tensor
 from janusd.core.types import Box, Crop, Embedding, Evidence, Face, Frame, Image, Quality
+from janusd.core.warp import mirrored
 from janusd.ports import Detector, Network
 
 
@@ -161,7 +162,7 @@ class Pipeline:
 
     def encode(self, crop: Crop) -> Embedding:
         """The embedding of an aligned crop."""
-        views = (crop, crop[:, ::-1]) if self.spec.mirrored else (crop,)
+        views = (crop, mirrored(crop)) if self.spec.mirrored else (crop,)
         return embed.combine(
             [
                 embed.from_tensor(self.encoder.run(to_tensor(view, self.spec.input)), self.spec.output)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from janusd.core.types import Crop, Image, Points
+from janusd.core.warp import warp
 
 CROP_PX: Final = 112
 
@@ -48,22 +48,6 @@ def align(image: Image, landmarks_px: Points, margin_px: int = 0) -> Crop:
     """Warp the face with these landmarks onto `TEMPLATE`. Parts outside the image repeat its border.
 
     With `margin_px` the crop shows so much more on every side, as training wants it for augmentation.
-
-    Bilinear sampling alone would alias when a near face shrinks a lot, so such an image is first reduced by
-    the area rule to about twice the crop's scale.
     """
     template, side = TEMPLATE + np.float32(margin_px), CROP_PX + 2 * margin_px
-    matrix = similarity(landmarks_px, template)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if scale < 0.5:
-        reduce = 2.0 * scale
-        size = (max(1, round(image.shape[1] * reduce)), max(1, round(image.shape[0] * reduce)))
-        stretch = np.array([size[0] / image.shape[1], size[1] / image.shape[0]])
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        # Pixel centres, not corners, are the integers: x' = (x + 0.5) * stretch - 0.5.
-        moved = (landmarks_px + 0.5) * stretch - 0.5
-        matrix = similarity(moved.astype(np.float32), template)
-    crop = cv2.warpAffine(
-        image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return crop.astype(np.uint8, copy=False)
+    return warp(image, similarity(landmarks_px, template), side)

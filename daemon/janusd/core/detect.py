@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from janusd.core.align import TEMPLATE, similarity
 from janusd.core.tensors import Reals
 from janusd.core.types import Box, Face, Image, Points
+from janusd.core.warp import warp
 
 CHANNELS: Final = 15
 STRIDES: Final = (8, 16, 32)
@@ -141,25 +142,7 @@ def closer(image: Image, points_px: Points) -> tuple[Image, NDArray[np.float64]]
     Raises ValueError when the points coincide.
     """
     matrix = similarity(points_px, REFINER_TEMPLATE)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if scale >= 0.5:
-        return _warp(image, matrix), matrix
-    # Bilinear sampling alone would alias: the face's surroundings are reduced by the area rule first.
-    back = cv2.invertAffineTransform(matrix)
-    corners = np.array([[0, 0], [REFINER_PX, 0], [0, REFINER_PX], [REFINER_PX, REFINER_PX]], np.float64)
-    reach = corners @ back[:, :2].T + back[:, 2]
-    x1, y1 = (max(0, int(n) - 2) for n in np.floor(reach.min(axis=0)))
-    x2, y2 = (int(n) + 3 for n in np.ceil(reach.max(axis=0)))
-    part = image[y1:y2, x1:x2]
-    if not part.size:
-        return _warp(image, matrix), matrix
-    size = (max(1, round(part.shape[1] * 2.0 * scale)), max(1, round(part.shape[0] * 2.0 * scale)))
-    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    # small pixel q -> picture p = (q + 0.5) * stretch - 0.5 + first
-    stretch = np.array([part.shape[1] / size[0], part.shape[0] / size[1]])
-    turn = matrix[:, :2] * stretch
-    shift = matrix[:, :2] @ (0.5 * stretch - 0.5 + np.array([x1, y1])) + matrix[:, 2]
-    return _warp(small, np.column_stack([turn, shift])), matrix
+    return warp(image, matrix, REFINER_PX), matrix
 
 
 def refined(face: Face, answer: Reals, matrix: NDArray[np.float64]) -> Face:
@@ -172,14 +155,3 @@ def refined(face: Face, answer: Reals, matrix: NDArray[np.float64]) -> Face:
     points = inside @ back[:, :2].T + back[:, 2]
     both = float(np.sqrt(face.score * score(answer[:1])[0]))
     return Face(face.box_px, points.astype(np.float32), both)
-
-
-def _warp(image: Image, matrix: NDArray[np.float64]) -> Image:
-    crop = cv2.warpAffine(
-        image,
-        matrix,
-        (REFINER_PX, REFINER_PX),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return crop.astype(np.uint8, copy=False)
