@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from janusd import models
 from janusd_export.compiling import aware, layers, onnx_file, quantize, release
+from janusd_export.compiling.dead import cut_dead
 from janusd_export.compiling.layers import Layer
 from janusd_export.errors import ExportError
 from janusd_export.faces import teachers
@@ -31,6 +32,7 @@ from janusd_hw.litert import LiteRtNetwork
 CALIBRATION_CROPS = 600  # half of them augmented, so that odd light does not leave the ranges
 LAYER_CROPS = 64  # the layers' errors settle to 0.1 dB long before; the watched interpreter is slow
 ONNX_CROPS = 8
+DEAD_CROPS = 256
 LARGEST_LOSS = 0.01
 """Of TAR on held-out people, float to int8, at each of the gate's rates."""
 GATE_FMRS = (1e-3, 1e-4)
@@ -81,6 +83,8 @@ class Compiled:
     onnx_bytes: int
     onnx_cosine: float
     """The lowest, torch to onnxruntime; 1 where no ONNX file was asked for."""
+    left_out: tuple[str, ...] = ()
+    """Blocks of the student that add the same to every face."""
 
 
 def compile_run(
@@ -107,7 +111,8 @@ def compile_run(
     faces = open_faces(cache_dir, recipe.faces.margin_px, recipe.wanted_teachers)
     rng = np.random.default_rng(recipe.seed)
     split = split_people(faces, recipe.faces.held_out_people, rng)
-    folded: torch.nn.Module = fold(load_average(recipe, checkpoint))
+    student = load_average(recipe, checkpoint)
+    unaware, cut = fold(student), fold(student)
 
     count = min(CALIBRATION_CROPS, len(split.train))
     chosen = rng.choice(split.train, count, replace=False)
@@ -116,7 +121,8 @@ def compile_run(
     crops = np.stack(
         [view(faces.pixels[r], faces.landmarks_px[r]) for view, r in zip(views, chosen, strict=True)]
     )
-    unaware = folded
+    left_out = cut_dead(cut, crops[:DEAD_CROPS])
+    folded: torch.nn.Module = cut
     if aware_steps:
         folded = aware.finetune(
             folded,
@@ -169,6 +175,7 @@ def compile_run(
         rows,
         onnx_bytes,
         onnx_cosine,
+        tuple(left_out),
     )
 
 

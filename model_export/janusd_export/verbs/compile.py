@@ -74,6 +74,8 @@ def run(options: argparse.Namespace) -> None:
         return
     print(layers.table(made.layers))
     print(f"{made.model_bytes:,} bytes, {made.operators} operators, all of which an Edge TPU maps")
+    if made.left_out:
+        print(f"left out, for they add the same to every face: {', '.join(made.left_out)}")
     print(f"held-out people, {made.held_out_faces:,} faces; mean cosine float to int8 {made.cosine:.4f}")
     for gate in made.gates:
         print(gate)
