@@ -73,3 +73,14 @@ def test_mirrored_twice_is_the_same() -> None:
     assert np.array_equal(mirrored(one), one[:, ::-1])
     assert mirrored(one).flags.c_contiguous
     assert np.array_equal(mirrored(mirrored(one)), one)
+
+
+@given(st.floats(0.05, 0.5), st.floats(-180, 180), st.floats(0.3, 0.7), st.floats(0.3, 0.7))
+def test_a_larger_square_shows_the_same_in_its_middle(
+    scale: float, angle_deg: float, across: float, down: float
+) -> None:
+    fine = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    matrix = similarity(scale, angle_deg, across * WIDTH, down * HEIGHT)
+    wide = matrix + np.array([[0, 0, 8], [0, 0, 8]])
+    small, large = (warp(fine, m, side).astype(int) for m, side in ((matrix, SIDE), (wide, SIDE + 16)))
+    assert np.abs(large[8:-8, 8:-8] - small).max() <= 12  # places are rounded to a 32nd of a pixel

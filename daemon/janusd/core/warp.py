@@ -41,7 +41,9 @@ def _halved(
     corners = np.array([[0, 0], [side_px, 0], [0, side_px], [side_px, side_px]], np.float64)
     reach = corners @ back[:, :2].T + back[:, 2]
     around = _AROUND_PX / scale
-    x1, y1 = (max(0, int(n)) for n in np.floor(reach.min(axis=0) - around))
+    # The same pixels are averaged whatever part is seen: it begins at a multiple of the last halving's.
+    grid = 2 ** int(np.ceil(-np.log2(scale)))
+    x1, y1 = (max(0, int(n)) // grid * grid for n in np.floor(reach.min(axis=0) - around))
     x2, y2 = (max(0, int(n)) for n in np.ceil(reach.max(axis=0) + around))
     part, size = image[y1:y2, x1:x2], 1
     while scale <= 0.5 and min(part.shape[:2]) >= 2:  # a row of one pixel has no half
