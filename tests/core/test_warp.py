@@ -84,3 +84,8 @@ def test_a_larger_square_shows_the_same_in_its_middle(
     wide = matrix + np.array([[0, 0, 8], [0, 0, 8]])
     small, large = (warp(fine, m, side).astype(int) for m, side in ((matrix, SIDE), (wide, SIDE + 16)))
     assert np.abs(large[8:-8, 8:-8] - small).max() <= 12  # places are rounded to a 32nd of a pixel
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-300, 1e-12, 1e-5])
+def test_a_scale_of_nothing_is_no_fault(scale: float) -> None:
+    assert (warp(np.full((HEIGHT, WIDTH, 3), 9, np.uint8), similarity(scale, 20, 320, 240), SIDE) == 9).all()

@@ -11,6 +11,9 @@ from janusd.core.types import Image
 _AROUND_PX = 2
 """Beside what the square shows: bilinear samples look at their neighbours."""
 
+_LEAST = 1e-6
+"""Points that fit no face at all ask for a scale of nearly nothing: there is no part to halve."""
+
 
 def warp(image: Image, matrix: NDArray[np.float64], side_px: int) -> Image:
     """(side_px, side_px, 3): the picture under a (2, 3) similarity; past its border, its border.
@@ -20,7 +23,7 @@ def warp(image: Image, matrix: NDArray[np.float64], side_px: int) -> Image:
     memory's pace; the mean over any other area took twenty times as long.
     """
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if scale <= 0.5:
+    if _LEAST < scale <= 0.5:
         image, matrix = _halved(image, matrix, side_px, scale)
     square = cv2.warpAffine(
         image, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
