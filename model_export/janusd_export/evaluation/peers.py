@@ -31,6 +31,7 @@ from janusd.core.align import CROP_PX
 from janusd.core.types import Image, Points
 from janusd_export.errors import ExportError
 from janusd_export.faces.photos import Photo, decode
+from janusd_export.faces.teachers import ONE_THREAD
 
 if TYPE_CHECKING:
     from janusd_export.faces.device import OtherEncoder
@@ -134,7 +135,7 @@ class Teacher:
         import openvino as ov
 
         core: Any = ov.Core()
-        network = core.compile_model(str(self.path), "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1})
+        network = core.compile_model(str(self.path), "CPU", ONE_THREAD)
 
         def arcface(crop: Image) -> NDArray[np.float32]:
             planes = np.ascontiguousarray(real(crop).transpose(2, 0, 1)[None])

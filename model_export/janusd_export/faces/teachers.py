@@ -29,6 +29,9 @@ from janusd_export.faces.targets import unit
 
 _BATCH = 32
 
+ONE_THREAD: dict[str, Any] = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+"""OpenVINO's settings for one of several processes: pinned, all of them would share the first processor."""
+
 # Landmarks of retail-0095's input as fractions of its side: eyes, nose, mouth corners (Open Model Zoo's
 # page).
 _RETAIL_LANDMARKS = np.array(
@@ -91,8 +94,7 @@ class OpenTeacher:
         core: Any = ov.Core()
         model = core.read_model(str(path))
         model.reshape([_BATCH, 3, teacher.side, teacher.side])
-        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "THROUGHPUT"}
-        self._network = core.compile_model(model, "CPU", settings)
+        self._network = core.compile_model(model, "CPU", ONE_THREAD | {"PERFORMANCE_HINT": "THROUGHPUT"})
         self.teacher = teacher
 
     def embed(

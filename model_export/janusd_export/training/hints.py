@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from janusd.core.align import CROP_PX
 from janusd_export.errors import ExportError
 from janusd_export.faces.cache import Faces
-from janusd_export.faces.teachers import ARCFACE
+from janusd_export.faces.teachers import ARCFACE, ONE_THREAD
 from janusd_export.training.augment import plain_crop
 
 _LAYERS = (
@@ -141,7 +141,7 @@ class _Teacher:
         if missing := [name for name in _LAYERS if name not in layers]:
             raise ExportError(f"{path} has no layer {missing[0]}: hints are read from {ARCFACE.name} only")
         model.add_outputs([layers[name].output(0) for name in _LAYERS])
-        self._network = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1})
+        self._network = core.compile_model(model, "CPU", ONE_THREAD)
 
     def __call__(self, crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """(n, 112, 112, 3) crops to one (n, S, S, C) map a layer."""
