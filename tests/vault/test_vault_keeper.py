@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -319,3 +320,96 @@ def test_a_kill_at_every_step_loses_nobody(tmp_path: Path, what: str) -> None:
         kills, step = kills + 1, step + stride
     print(f"TORTURE killed at every {'' if stride == 1 else 'ninth '}step of {what}|{kills}|0")
     assert kills > 3
+
+
+def test_the_backups_of_a_vault_that_was_there_before_are_set_aside(place: Place) -> None:
+    """Their numbers are higher than the new one's: they must not take its place, nor be taken for it."""
+    for n in range(9):
+        keeper = Keeper.open(place)
+        keeper.add(f"old {n}", embeddings(n))
+        keeper.close()
+    old = Keeper.open(place)
+    gone = [f"old {n}" for n in range(6, 9)]
+    assert len(old.backups()) == KEEP
+    old.close()
+    place.path.rename(place.path.with_name("old.db"))
+    assert isinstance(place.anchor, FileAnchor)
+    shutil.rmtree(place.anchor.path.parent)
+    Vault.create(place.path, place.ring.present(), DEVICE, place.anchor)
+    keeper = Keeper.open(place)
+    for n, name in enumerate(("Cy", "Di", "Eve")):
+        keeper.add(name, embeddings(n))
+    assert keeper.back_up() in keeper.backups()
+    assert keeper.backups() == [f"vault-{n:012d}.db" for n in (1, 2, 3)]
+    assert len(keeper.quarantined()) == KEEP
+    keeper.close()
+    place.path.write_bytes(b"eaten by the card")
+    keeper = Keeper.open(place)
+    assert keeper.restore() == "vault-000000000003.db"
+    assert names(keeper) == ["Cy", "Di", "Eve"]
+    with pytest.raises(VaultRolledBack, match="another vault"):
+        keeper.restore(keeper.quarantined()[0])
+    keeper.restore(keeper.quarantined()[0], accept_older=True)
+    assert set(names(keeper)) >= {"Ada", "Bob"} - set(gone)
+    assert keeper.back_up() in keeper.backups()
+    keeper.close()
+
+
+def test_a_backup_of_another_vault_with_the_same_number_is_none(place: Place) -> None:
+    Keeper.open(place).close()  # changes 0, 1 and 2 are backed up
+    place.path.unlink()
+    assert isinstance(place.anchor, FileAnchor)
+    shutil.rmtree(place.anchor.path.parent)
+    Vault.create(place.path, place.ring.present(), DEVICE, place.anchor)
+    keeper = Keeper.open(place)
+    assert keeper.backups() == ["vault-000000000000.db"]
+    place.path.unlink()
+    keeper.close()
+    keeper = Keeper.open(place)
+    assert keeper.restore() == "vault-000000000000.db"
+    assert names(keeper) == []
+    keeper.close()
+
+
+def test_a_restoration_that_cannot_be_anchored_leaves_a_door_that_says_so(place: Place) -> None:
+    keeper = Keeper.open(place)
+    keeper.forget("Bob")
+    keeper.add("Cy", embeddings(7))
+    assert isinstance(place.anchor, FileAnchor)
+    folder = place.anchor.path.parent
+    folder.chmod(0o755)
+    with pytest.raises(AnchorLost):
+        keeper.restore(keeper.backups()[0], accept_older=True)
+    assert "open to others" in keeper.fault
+    with pytest.raises(VaultDamaged):
+        keeper.people()
+    folder.chmod(0o700)
+    keeper.restore(accept_older=True)
+    assert "Ada" in names(keeper)
+    assert keeper.fault == ""
+    keeper.close()
+
+
+def test_a_backup_under_a_lost_key_does_not_hide_an_older_good_one(place: Place) -> None:
+    keeper = Keeper.open(place)
+    newest = place.path.parent / "backups" / keeper.backups()[-1]
+    keeper.close()
+    other = made_in(place.path.parent.parent / "other", "Eve")
+    shutil.copyfile(other.path, newest)
+    place.path.write_bytes(b"eaten by the card")
+    keeper = Keeper.open(place)
+    assert keeper.restore(accept_older=True) == "vault-000000000001.db"
+    assert names(keeper) == ["Ada"]
+    keeper.close()
+
+
+def test_what_is_wrong_is_told_while_a_long_change_is_under_way(place: Place) -> None:
+    """systemd's watchdog is fed by who asks that, and forgetting overwrites every backup first."""
+    keeper = Keeper.open(place)
+    told: list[str] = []
+    with keeper._lock:
+        asking = threading.Thread(target=lambda: told.append(keeper.fault + keeper.remedy[:3]))
+        asking.start()
+        asking.join(10)
+    assert told == ["see"]
+    keeper.close()

@@ -18,6 +18,7 @@ from janusd.vault.anchor import FileAnchor
 from janusd.vault.keeper import Keeper
 from janusd.vault.keys import KeptKey, KeyRing
 from janusd.vault.parcel import Identity
+from janusd.vault.seals import Seals
 
 
 class Door:
@@ -30,7 +31,7 @@ class Door:
         self.journal = Journal.open(folder / "janus" / "door-log.db", kept)
         identity = Identity.of(bytearray(32), DEVICE)
         note = Notes(self.journal).write
-        self.caretaker = VaultCaretaker(self.keeper, identity, MODEL, lambda: None, note)
+        self.caretaker = VaultCaretaker(self.keeper, identity, MODEL, 128, lambda: None, note)
 
     def entries(self) -> list[tuple[str, str]]:
         return [(one.reason, one.note) for one in self.journal.entries() if one.kind == "vault"]
@@ -107,6 +108,46 @@ def test_a_second_change_of_key_waits_for_the_first_one_to_end(
     door.close()
     again = Door(tmp_path)
     assert (names(again.keeper), again.keeper.fault) == (["Ada", "Bob"], "")
+    again.close()
+
+
+@pytest.mark.parametrize("tries", [1, 2, 3])
+def test_a_change_of_key_that_failed_may_be_tried_again_and_costs_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    """Nothing is sealed under the next key then: it must not take the place of the one that opens all."""
+    made_in(tmp_path, "Ada", "Bob")
+    door = Door(tmp_path)
+    write_all, failures = Seals.write_all, iter(range(tries))
+
+    def failing(*arguments: object) -> None:
+        if next(failures, None) is not None:
+            raise InstallerError("the vault cannot be written: disk I/O error", "free space")
+        write_all(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Seals, "write_all", failing)
+        for _ in range(tries):
+            with pytest.raises(InstallerError, match="disk I/O error"):
+                door.caretaker.rekey()
+    before = (tmp_path / "janus" / "key").read_bytes()
+    killed = tmp_path / "killed"  # as the disk is now, and the power goes
+    killed.mkdir()
+    for part in ("janus", "a"):
+        shutil.copytree(tmp_path / part, killed / part)
+    monkeypatch.undo()
+    again = Door(killed)
+    again.caretaker.tend()
+    assert (names(again.keeper), again.keeper.fault) == (["Ada", "Bob"], "")
+    again.close()
+    door.caretaker.rekey()
+    assert (names(door.keeper), door.keeper.fault) == (["Ada", "Bob"], "")
+    assert (tmp_path / "janus" / "key").read_bytes() != before
+    assert not (tmp_path / "janus" / "key.next").exists()
+    door.close()
+    again = Door(tmp_path)
+    assert (names(again.keeper), again.keeper.fault) == (["Ada", "Bob"], "")
+    assert again.keeper.restore() in again.keeper.backups()
     again.close()
 
 

@@ -1,7 +1,8 @@
 """Copies of the vault: backups that the daemon makes after each change, and vaults that were set aside.
 
     backups/vault-000000000012.db     the vault after change 12, verified after it was written
-    quarantine/2026-11-22T104000Z/    a vault that was refused, as it was found; never deleted
+    quarantine/2026-11-22T104000Z/    a vault that was refused, as it was found; never deleted. Also a backup
+                                      with a higher number than the vault's own newest
 
 A backup is as sealed as the vault. One from before somebody was forgotten would bring them back, so
 forgetting removes those (the floor, see `anchor`). A quarantined file may hold them still, until the key
@@ -64,7 +65,10 @@ class Backups:
         return found
 
     def make(self, copy: Callable[[Path], int], verify: Callable[[Path], None]) -> None:
-        """Write a backup, verify it, and only then give it its name. Raises InstallerError, or `verify`'s."""
+        """Write a backup, verify it, and only then give it its name. Raises InstallerError, or `verify`'s.
+
+        What then has a higher number is no backup of this vault any more, and is set aside.
+        """
         make_private_folder(self._folder, KIND.exposed or KIND.damaged)
         fresh = self._folder / "new.db"
         try:
@@ -84,7 +88,10 @@ class Backups:
             if isinstance(e, InstallerError):
                 raise
             raise InstallerError(f"no backup could be written: {e.strerror}", "free space on its disk") from e
-        for old in self.generations()[:-KEEP]:
+        known = self.generations()
+        for later in (number for number in known if number > generation):
+            self._set_aside(self.path_of(later))  # of another vault, or of changes an older copy undid
+        for old in [number for number in known if number <= generation][:-KEEP]:
             self._remove(self.path_of(old))
 
     def remove_before(self, floor: int) -> None:
@@ -124,6 +131,9 @@ class Backups:
 
     def set_aside(self) -> str:
         """Move the vault away as it is, and say under which name. Raises InstallerError."""
+        return self._set_aside(self._vault)
+
+    def _set_aside(self, path: Path) -> str:
         try:
             make_private_folder(self._quarantine, KIND.exposed or KIND.damaged)
             stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
@@ -131,14 +141,14 @@ class Backups:
             name = next(name for name in names if not os.path.lexists(self._quarantine / name))
             (self._quarantine / name).mkdir(mode=0o700)
             for side in reversed(_SIDES):  # the file itself last: until then it is still in its place
-                source = self._vault.with_name(self._vault.name + side)
+                source = path.with_name(path.name + side)
                 if os.path.lexists(source):
-                    source.rename(self._quarantine / name / source.name)
-            for folder in (self._quarantine / name, self._quarantine, self._vault.parent):
+                    source.rename(self._quarantine / name / (self._vault.name + side))
+            for folder in (self._quarantine / name, self._quarantine, path.parent):
                 sync_folder(folder)
         except OSError as e:
             raise InstallerError(
-                f"the vault cannot be set aside: {e.strerror}", "free space on its disk, or copy the card"
+                f"{path.name} cannot be set aside: {e.strerror}", "free space on its disk, or copy the card"
             ) from e
         return name
 

@@ -28,6 +28,7 @@ from janusd.errors import (
     JanusError,
     OwnerError,
     VaultDamaged,
+    VaultLocked,
     VaultRolledBack,
 )
 from janusd.vault import format as sealed
@@ -83,17 +84,20 @@ class Keeper:
 
     @property
     def fault(self) -> str:
-        """What is wrong with the vault; empty while all is well."""
-        with self._lock:
-            if self._trouble is not None:
-                return self._trouble.what
-            assert self._vault is not None
-            return self._vault.anchor_fault or self._backup_fault
+        """What is wrong with the vault; empty while all is well.
+
+        Never waits: the watchdog's thread asks, and a change may take longer than systemd's patience.
+        """
+        trouble, vault = self._trouble, self._vault
+        if trouble is not None:
+            return trouble.what
+        return "it is being restored" if vault is None else vault.anchor_fault or self._backup_fault
 
     @property
     def remedy(self) -> str:
         """What to do about the fault."""
-        return self._trouble.remedy if self._trouble else "see whether its disk is full, read-only or failing"
+        trouble = self._trouble
+        return trouble.remedy if trouble else "see whether its disk is full, read-only or failing"
 
     @property
     def key_name(self) -> str:
@@ -187,7 +191,7 @@ class Keeper:
     def keep_safe(self) -> None:
         """Make a backup where the newest change has none; a fault where that fails."""
         with self._lock:
-            if self._opened().generation not in self._backups.generations():
+            if not self._is_backed_up(self._opened()):
                 self._back_up()
 
     def drop_crops(self) -> int:
@@ -242,10 +246,9 @@ class Keeper:
         with self._lock:
             vault, ring = self._opened(), self._place.ring
             self.end_rekey(tell)
-            if ring.is_changing:  # all is sealed under the next key already: it must not be made anew
-                vault.anchor_now()
-                self._end_change(vault)
-            ring.begin_change()
+            if not ring.is_changing:
+                ring.begin_change()
+            # Else a try before made the next key. All, or nothing, is sealed under it: whichever, it is then.
             vault.rekey(ring.present())
             tell()
             self._end_change(vault)
@@ -284,12 +287,11 @@ class Keeper:
             for candidate in names:
                 try:
                     self._restore(candidate, accept_older=accept_older)
-                except InstallerError:
-                    if self._vault is None:
+                except JanusError as error:
+                    if self._vault is None and (self._trouble is None or isinstance(error, InstallerError)):
                         self._open()  # whatever stands in its place now
-                    raise
-                except VaultDamaged:
-                    if candidate == names[-1]:
+                    is_of_this_copy = isinstance(error, VaultDamaged | VaultLocked)
+                    if not is_of_this_copy or candidate == names[-1]:
                         raise
                     continue
                 return candidate
@@ -342,8 +344,12 @@ class Keeper:
         self._place.ring.end_change()
         self._is_rekeyed = False
         self._backups.remove_before(vault.state.floor)
-        if vault.generation not in self._backups.generations():
+        if not self._is_backed_up(vault):
             self._back_up()
+
+    def _is_backed_up(self, vault: Vault) -> bool:
+        """Whether there is a backup of it as it is: one of another vault may have the same number."""
+        return vault.is_copied_in(self._backups.path_of(vault.generation))
 
     def _back_up(self) -> None:
         vault = self._opened()

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from janusd.core.gallery import Template
 from janusd.core.terms import ALWAYS, Terms
 from janusd.core.types import Embedding
-from janusd.errors import AnchorLost, InstallerError, OwnerError, PersonNotFound
+from janusd.errors import AnchorLost, InstallerError, OwnerError, PersonNotFound, VaultDamaged
 from janusd.hardening import Secret, wipe
 from janusd.ports import KeySource
 from janusd.vault import anchor as marks
@@ -304,6 +304,17 @@ class Vault:
             database.close()
         if not is_same:
             raise InstallerError("a backup is not what was written", "its disk fails: replace it")
+
+    def is_copied_in(self, copy: Path) -> bool:
+        """Whether that file holds this vault in its present state, by its own row."""
+        try:
+            uri = f"{copy.absolute().as_uri()}?mode=ro&immutable=1"
+            with contextlib.closing(sqlite3.connect(uri, uri=True)) as theirs:
+                row = vault_row(theirs)
+        except (sqlite3.Error, VaultDamaged):
+            return False
+        with self._database.reading() as ours:
+            return row == vault_row(ours)
 
     def change(self, name: str, change: Change, *, takes_away: bool = True) -> StoredPerson:
         """Keep of a person what `change` gives, whole or not at all.
