@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from janusd.config import parse
 from janusd.core import policy
 from janusd.core.forward import Checkpoint, Line, first_wrong
 from janusd.core.limiter import Tally
-from janusd.core.types import Image
-from janusd.door import Event, TermsChange
+from janusd.core.reason import Reason
+from janusd.core.types import Decision, Image
+from janusd.door import Event, TermsChange, Told
 from janusd.errors import (
     EnrolmentBusy,
     EnrolmentRefused,
@@ -27,8 +29,9 @@ from janusd.errors import (
     PersonExists,
     PersonNotFound,
 )
-from janusd.journal import Journal
+from janusd.journal import Journal, journald
 from janusd.journal.ledger import Ledger
+from janusd.service.notes import Notes
 from janusd_hw.fakes import paint
 from support.painted_door import QUICK, Rig, Script, wait_until
 
@@ -83,6 +86,38 @@ def test_a_reason_that_lasts_is_logged_once(rig: Rig) -> None:
     rig.enrol("a", "Ada")
     rig.play("z" * 20)
     assert [e.reason for e in rig.door.log("", 100) if e.kind == "decision"] == ["unknown", "locked_out"]
+
+
+def test_reasons_that_come_and_go_are_logged_once_in_ten_seconds_each(rig: Rig) -> None:
+    """Somebody with a second face beside theirs must not wear out the card, nor push out older snapshots."""
+    notes = Notes(rig.door._journal)
+    for frame in range(300):  # 30 s
+        reason = (Reason.STEP_AWAY, Reason.TWO_FACES)[frame % 2]
+        notes.decision(Decision(frame / 10, reason), "")
+    reasons = [entry.reason for entry in rig.door.log("", 1000)]
+    assert reasons == ["step_away", "two_faces"] * 3
+    assert notes.decision(Decision(30.0, Reason.TWO_FACES), "") is False
+    assert notes.decision(Decision(30.0, Reason.MATCHED, "ada"), "Ada") is True
+    assert notes.decision(Decision(30.1, Reason.TWO_FACES), "") is True  # somebody came in between
+
+
+def test_the_tag_that_the_journal_of_systemd_is_told_is_of_that_entry(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[int, bytes] = {}
+    monkeypatch.setattr(journald, "is_there", lambda: True)
+    monkeypatch.setattr(journald, "tell", lambda _, __, number, tag: told.update({number: tag}) or True)
+    append = rig.door._notes._journal.append
+
+    def overtaken(*words: Any, **more: Any) -> Line:
+        line = append(*words, **more)
+        append("fault", note="of another thread")
+        return line
+
+    monkeypatch.setattr(rig.door._notes._journal, "append", overtaken)
+    rig.door._notes.write("reloaded")
+    lines = {line.number: line.tag for line in rig.door._journal.lines()}
+    assert told == {1: lines[1]}
 
 
 def test_the_latch_is_locked_again_when_the_door_stops_mid_release(rig: Rig) -> None:
@@ -196,10 +231,10 @@ def test_live_enrolment_takes_frames_and_keeps_the_door_shut_meanwhile(rig: Rig)
     while not rig.door.add_live(token, 5.0).samples >= 2:
         pass
     assert rig.door.status().state == "enrolling"
+    assert rig.releases == []
     assert rig.door.commit_enrolment(token).name == "Ada"
     rig.door.stop()
     running.join(10)
-    assert rig.releases == []
     assert not any(event.reason == "unknown" for event in rig.events)
 
 
@@ -214,12 +249,49 @@ def test_a_latch_that_fails_is_a_fault_and_the_door_goes_on(
 ) -> None:
     rig.enrol("a", "Ada")
 
-    def refuse(hold_s: float, why: str) -> None:
-        raise LatchError("line 17 is held by another process", "stop it")
+    failures, release = iter(range(5)), rig.latch.release
 
+    def refuse(hold_s: float, why: str) -> None:
+        if next(failures, None) is not None:
+            raise LatchError("line 17 is held by another process", "stop it")
+        release(hold_s, why)
+
+    told: list[Told] = []
+    rig.door.follow(told.append)
     monkeypatch.setattr(rig.latch, "release", refuse)
-    assert rig.play("aaaaaa").count("matched") == 2
-    assert "fault" in rig.kinds()
+    rig.play("a" * 250)  # asked again after 1, 2, 4, 8 and 10 s, not at every third frame
+    assert [kind for kind in rig.kinds() if kind in ("decision", "fault")] == ["decision", "fault"] * 5
+    assert (rig.door.status().unlocks, told, rig.releases) == (0, [], [])
+    assert {event.unlocks for event in rig.events} == {False}
+
+
+def test_a_lock_that_is_well_again_lets_in_and_only_then_is_anybody_told(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.enrol("a", "Ada")
+    failures, release = iter(range(1)), rig.latch.release
+
+    def rest(hold_s: float, why: str) -> None:
+        if next(failures, None) is not None:
+            raise LatchError("it was released for as long as allowed just now", "see the journal")
+        release(hold_s, why)
+
+    told: list[Told] = []
+    rig.door.follow(told.append)
+    monkeypatch.setattr(rig.latch, "release", rest)
+    rig.play("a" * 16)
+    assert rig.releases == ["matched Ada"]
+    assert ([one.kind for one in told], rig.door.status().unlocks) == (["granted"], 1)
+
+
+def test_a_lock_that_ended_the_hold_is_believed(rig: Rig) -> None:
+    """Its own bound may be shorter than [latch] hold_s, or it was started anew: nobody is told to push."""
+    rig.enrol("a", "Ada")
+    lock = rig.latch.lock
+    rig.door.subscribe(lambda event: lock() if event.unlocks else None)
+    reasons = rig.play("a" * 9)
+    assert "already_open" not in reasons
+    assert reasons.count("matched") == 3
 
 
 def test_a_full_disk_does_not_stop_the_door(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

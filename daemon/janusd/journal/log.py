@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from janusd.core import forward
 from janusd.core.forward import Checkpoint, Line
@@ -25,6 +26,8 @@ from janusd.vault.database import Database
 ERASE_EVERY = 64
 """So many entries' old forward keys may still stand in the write-ahead log, for a thief of key and card."""
 
+_PAGE = 500
+"""So many entries are read at once where all are checked."""
 _SELECT = "SELECT number, at_us, body, chain FROM entry"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,8 +39,6 @@ class Journal:
         self._database = database
         self._keys = keys
         self._journal_id = journal_id
-        self.newest_tag = b""
-        """Of the entry appended last."""
         self.alarm = ""
         """What was wrong with what was found; empty where nothing was."""
 
@@ -84,10 +85,11 @@ class Journal:
         note: str = "",
         score: float | None = None,
         at: datetime | None = None,
-    ) -> Entry:
-        """Add an entry, durably; `at` is now where it is None. The score goes into the note, to two places.
+    ) -> Line:
+        """Add an entry, durably, and give it with its tag; `at` is now where it is None.
 
-        Any text is taken, cut at LONGEST_TEXT characters. Raises InstallerError where the disk will not.
+        The score goes into the note, to two places. Any text is taken, cut at LONGEST_TEXT characters. Raises
+        InstallerError where the disk will not.
         """
         moment = (datetime.now(UTC) if at is None else at).astimezone()
         at_us = _microseconds(moment)
@@ -111,10 +113,9 @@ class Journal:
                 "UPDATE journal SET last = ?, chain = ?, mark = ?",
                 (number, chain, self._keys.mark(number, chain)),
             )
-        self.newest_tag = tag
         if number % ERASE_EVERY == 0:
             self._database.erase_history()
-        return Entry(number, body.at, body.kind, body.reason, body.name, body.note)
+        return Line(number, at_us, texts(body), tag)
 
     def entries(self, since: str = "", limit: int = 100) -> list[Entry]:
         """The newest `limit` entries at or after `since` (ISO 8601, empty for all), oldest first.
@@ -130,29 +131,33 @@ class Journal:
         return [self._entry(number, at_us, body) for number, at_us, body, _ in reversed(newest_first)]
 
     def verify(self) -> int:
-        """Check every kept entry and give the last one's number. Raises JournalBroken naming a bad one."""
-        with self._database.reading() as connection:
-            last, _ = self._end(connection)
-            base, before, _ = self._forward(connection, last)
-            expected = base + 1
-            tags = dict(connection.execute("SELECT number, tag FROM tag"))
-            for number, at_us, body, stored in typed(connection.execute(f"{_SELECT} ORDER BY number")):
-                if number != expected:
-                    raise JournalBroken(f"entry {expected} of the door log is missing", REMEDY)
-                tag = tags.get(number, b"")
-                if not isinstance(tag, bytes):
-                    raise JournalBroken(f"entry {number} of the door log was altered", REMEDY)
-                before = self._keys.chain(before, number, at_us, body, tag)
-                if not hmac.compare_digest(before, stored):
-                    raise JournalBroken(f"entry {number} of the door log was altered", REMEDY)
-                self._keys.open(body, number, at_us)
-                expected += 1
-            last, chain = self._end(connection)
-            if (last, chain) != (expected - 1, before):
-                raise JournalBroken(
-                    f"entry {min(expected, last + 1)} of the door log is missing or new", REMEDY
+        """Check every kept entry and give the last one's number. Raises JournalBroken naming a bad one.
+
+        A page at a time: a door that is to write meanwhile waits for one page, not for all.
+        """
+        number, before = -1, b""
+        while True:
+            with self._database.reading() as connection:
+                last, chain = self._end(connection)
+                base, base_chain, _ = self._forward(connection, last)
+                if number < base:  # at the beginning, or where older ones were dropped meanwhile
+                    number, before = base, base_chain
+                    if connection.execute("SELECT 1 FROM entry WHERE number <= ?", (base,)).fetchall():
+                        raise JournalBroken(f"an entry before {base + 1} of the door log is new", REMEDY)
+                rows = list(
+                    connection.execute(
+                        "SELECT entry.number, at_us, body, chain, tag FROM entry LEFT JOIN tag"
+                        " ON tag.number = entry.number WHERE entry.number > ? ORDER BY entry.number LIMIT ?",
+                        (number, _PAGE),
+                    )
                 )
-        return last
+            number, before = self._checked(rows, number, before)
+            if len(rows) < _PAGE:
+                if (last, chain) != (number, before):
+                    raise JournalBroken(
+                        f"entry {min(number, last) + 1} of the door log is missing or new", REMEDY
+                    )
+                return last
 
     def lines(self, after: int = 0, limit: int = 1000) -> list[Line]:
         """Entries after that number with their tags, oldest first. Raises JournalBroken."""
@@ -205,6 +210,21 @@ class Journal:
     def close(self) -> None:
         """Let go of the file. May be called twice."""
         self._database.close()
+
+    def _checked(self, rows: list[tuple[Any, ...]], number: int, before: bytes) -> tuple[int, bytes]:
+        """Number and chain of the last of these rows, which follow the entry of that number and chain."""
+        entries, tags = typed(row[:4] for row in rows), (row[4] for row in rows)
+        for (found, at_us, body, stored), tag in zip(entries, tags, strict=True):
+            number += 1
+            if found != number:
+                raise JournalBroken(f"entry {number} of the door log is missing", REMEDY)
+            if not isinstance(tag, bytes | None):
+                raise JournalBroken(f"entry {number} of the door log was altered", REMEDY)
+            before = self._keys.chain(before, number, at_us, body, tag or b"")
+            if not hmac.compare_digest(before, stored):
+                raise JournalBroken(f"entry {number} of the door log was altered", REMEDY)
+            self._keys.open(body, number, at_us)
+        return number, before
 
     def _end(self, connection: sqlite3.Connection) -> tuple[int, bytes]:
         """The last entry's number and chain."""

@@ -6,12 +6,15 @@ in by a frame in flight.
 
 from __future__ import annotations
 
+import math
 import threading
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from janusd.core import limiter, policy
+from janusd.core.code import MOST_PRESSES
 from janusd.core.limiter import Limits, Tally
 from janusd.core.types import Decision, Evidence
 from janusd.errors import InstallerError, JanusError, LatchError
@@ -19,6 +22,8 @@ from janusd.journal.ledger import Ledger
 from janusd.ports import Latch
 from janusd.service.notes import Notes
 from janusd.service.rules import Rules
+
+_BACK_OFF_S, _BACK_OFF_MAX_S = 1.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +60,16 @@ class Doorkeeper:
         self._deciding = threading.Lock()
         self._rules = rules
         self._state = policy.State(limits=limiter.resume(ledger.tally, now_s))
+        self._presses_s = deque[float](maxlen=MOST_PRESSES + 1)
+        self._again_s, self._back_off_s = -math.inf, _BACK_OFF_S
+        """When a lock that refused is asked again, in the frames' time."""
         self._latch_fault = ""
         self.ledger_fault = ""
         """Why the tally cannot be kept on disk; empty while it can."""
         self.unlocks = 0
+        """As often as the lock released."""
         self.refusals = 0
-        """Both as often as they were written down."""
+        """As often as they were written down."""
 
     @property
     def rules(self) -> Rules:
@@ -81,6 +90,10 @@ class Doorkeeper:
         """Decide about a frame, and do it."""
         with self._deciding:
             rules = self._rules  # as it is now: somebody may have been forgotten meanwhile
+            while self._presses_s:
+                self._state = policy.press(self._state, self._presses_s.popleft())
+            if self._state.released_for is not None and not self._latch.is_released:  # the lock knows better
+                self._state = replace(self._state, released_for=None, released_until_s=-math.inf)
             before, self._state = self._state, policy.admit(rules.policy, self._state, evidence)
             if self._state.limits.is_charged and not before.limits.is_charged:
                 self._write_down(self._state.limits.tally)  # before the verdict: see `ledger`
@@ -94,9 +107,11 @@ class Doorkeeper:
         return Verdict(decision, name, is_done, self._notes.decision_number if decision.unlocks else 0)
 
     def press(self, at_s: float) -> None:
-        """The button for codes was pressed."""
-        with self._deciding:
-            self._state = policy.press(self._state, at_s)
+        """The button for codes was pressed; the next decision knows. Never waits for one.
+
+        The lock's own thread tells of it, and a decision under way may be waiting for that thread.
+        """
+        self._presses_s.append(at_s)
 
     def confirm(self, person_id: str, now_s: float) -> None:
         """A local program gives its word for somebody."""
@@ -126,18 +141,29 @@ class Doorkeeper:
             self._notes.write("fault", note=fault or "the lock is well again")
 
     def _act(self, decision: Decision, name: str) -> bool:
-        """Write the decision down, then do it: an unlock that cannot be told later must not come first."""
-        if self._notes.decision(decision, name):
-            self.unlocks += decision.unlocks
-            self.refusals += not decision.unlocks
+        """Write the decision down, then do it: an unlock that cannot be told later must not come first.
+
+        Observers hear of it last, when the door is open. A lock that refuses is asked again after a second,
+        as janus-latchd may want one between two holds, then later and later.
+        """
         if not decision.unlocks:
+            self.refusals += self._notes.decision(decision, name)
             return True
+        if decision.captured_s < self._again_s:
+            self._state = policy.State(limits=self._state.limits)
+            return False
+        self._notes.decision(decision, name)
         try:
             self._latch.release(decision.hold_s, f"{decision.reason} {name}")
         except LatchError as error:
             self._state = policy.State(limits=self._state.limits)
+            self._again_s = decision.captured_s + self._back_off_s
+            self._back_off_s = min(2 * self._back_off_s, _BACK_OFF_MAX_S)
             self._report(error)
             return False
+        self._back_off_s = _BACK_OFF_S
+        self.unlocks += 1
+        self._notes.granted(decision, name)
         return True
 
     def _write_down(self, tally: Tally) -> None:

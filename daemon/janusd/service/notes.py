@@ -58,20 +58,31 @@ class Notes:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._last: tuple[str, str | None, bool, float] = ("", None, False, -math.inf)
+        self._said_s: dict[tuple[Reason, str | None, bool], float] = {}
+        """When each decision was last written down: reason, person, whether it called for help."""
         self._keeps_house_s = -math.inf
         self._followers: tuple[Callable[[Told], None], ...] = ()
         self.decision_number = 0
         """Of the newest decision that was written down."""
 
     def write(
-        self, kind: str, reason: str = "", *, person_id: str = "", name: str = "", note: str = ""
+        self,
+        kind: str,
+        reason: str = "",
+        *,
+        person_id: str = "",
+        name: str = "",
+        note: str = "",
+        is_told: bool = True,
     ) -> int:
-        """Write a line to the door log and to the service's log; its number, 0 where it could not be."""
+        """Write a line to the door log and to the service's log; its number, 0 where it could not be.
+
+        Followers are told where that `is_told`.
+        """
         number, tag = 0, b""
         try:
-            number = self._journal.append(kind, reason, person_id=person_id, name=name, note=note).number
-            tag = self._journal.newest_tag
+            line = self._journal.append(kind, reason, person_id=person_id, name=name, note=note)
+            number, tag = line.number, line.tag
         except (JanusError, OSError) as error:
             log.error("the door log cannot be written: %s", error)
         # Whoever follows decisions there must not miss one, or a lamp that stays dark tells of the call.
@@ -82,7 +93,8 @@ class Notes:
                 log.log(
                     level, "%s %s %s %s", told, reason or "-", escape(name) or "-", escape(note, 200) or "-"
                 )
-            self._tell(told, reason, number, name)
+            if is_told:
+                self._tell(told, reason, number, name)
         return number
 
     def follow(self, listener: Callable[[Told], None]) -> Callable[[], None]:
@@ -106,23 +118,31 @@ class Notes:
     def decision(self, decision: Decision, name: str) -> bool:
         """Write a decision down if it is worth a line; give whether it was.
 
-        With which somebody calls for help, it is one line too, in the same place: only its kind tells.
+        One that lasts, or comes and goes with others, gets a line in ten seconds, until somebody is let in.
+        With which somebody calls for help, it is one line too, in the same place: only its kind tells. Of an
+        unlock, followers hear from `granted`; of a call for help at once, whatever the lock does.
         """
         if decision.reason not in _NOTEWORTHY:
             return False
-        *said, noted_s = self._last
-        lasts = said == [decision.reason, decision.person_id, decision.is_duress]
-        if not decision.unlocks and lasts and decision.captured_s - noted_s < _REPEAT_AFTER_S:
+        what, now_s = (decision.reason, decision.person_id, decision.is_duress), decision.captured_s
+        lately = {said: at_s for said, at_s in self._said_s.items() if 0 <= now_s - at_s < _REPEAT_AFTER_S}
+        if not decision.unlocks and what in lately:
             return False
-        self._last = (decision.reason, decision.person_id, decision.is_duress, decision.captured_s)
+        self._said_s = {what: now_s} if decision.unlocks else lately | {what: now_s}
         self.decision_number = self.write(
             DURESS if decision.is_duress else "decision",
             decision.reason,
             person_id=decision.person_id or "",
             name=name,
             note=_coarse(decision.score),
+            is_told=decision.is_duress or not decision.unlocks,
         )
         return True
+
+    def granted(self, decision: Decision, name: str) -> None:
+        """Tell followers of the unlock that was written down last: the lock did it."""
+        if not decision.is_duress:
+            self._tell("decision", decision.reason, self.decision_number, name)
 
     def keep_house(self, now_s: float, wall: datetime | None, keep_days: int) -> None:
         """Drop what the door log need not keep, once a day, while the date is to be believed."""
