@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from janusd.core.limiter import Tally
 from janusd.core.reason import Reason
 from janusd.door import Explanation, TermsChange
 from janusd.errors import EnrolmentRefused, InstallerError, OwnerError, PersonExists, PersonNotFound
+from janusd.service.rules import Rules
 from janusd.vault.keys import FileKey
 from janusd.vault.ring import Ring
 from janusd.vault.store import Vault
@@ -300,3 +303,68 @@ def test_a_suspension_is_in_force_though_the_disk_would_not_anchor_it(
         rig.door.steward.suspend("Ada", True)
     (ada,) = rig.door._doorkeeper.rules.gallery.templates
     assert ada.terms.is_suspended
+    assert rig.notes("rules")[-1] == ("Ada", "role resident; hours always; suspended")
+    assert not rig.door.steward.explain("Ada", "").is_welcome
+    monkeypatch.undo()
+    with pytest.raises(EnrolmentRefused):
+        rig.door.steward.set_terms("Ada", TermsChange(role="guest"))
+    assert len(rig.notes("rules")) == 2  # what was refused is not written down
+
+
+def test_who_is_forgotten_is_written_down_though_the_disk_would_not_anchor_it(
+    rig: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.enrol("a", "Ada")
+
+    def failing(_: Vault) -> None:
+        raise InstallerError("the anchor cannot be written", "free space")
+
+    monkeypatch.setattr(Vault, "anchor_now", failing)
+    with pytest.raises(InstallerError, match="Ada is removed"):
+        rig.door.forget("ada ")
+    assert rig.notes("forgot") == [("Ada", "")]
+    assert rig.door._doorkeeper.rules.gallery.templates == ()
+
+
+def test_what_was_kept_goes_with_them_however_their_name_is_given(rig: Door) -> None:
+    rig.enrol("a", "Ada")
+    rig.play("aaa")
+    (number,) = rig.numbers()
+    assert rig.ring.find(number) is not None
+    rig.door.forget(" ADA ")
+    assert rig.ring.find(number) is None
+
+
+def test_nothing_is_kept_of_somebody_forgotten_while_they_were_let_in(rig: Door) -> None:
+    rig.enrol("a", "Ada")
+    (ada,) = rig.door._doorkeeper.rules.gallery.templates
+    rig.door.forget("Ada")  # the lock was released for them a moment before
+    rig.door.steward.remember(7, ada.person_id, ada.embeddings[0], 4)
+    assert rig.ring.find(7) is None
+
+
+def test_what_was_read_of_the_vault_earlier_never_takes_the_place_of_what_was_read_later(
+    rig: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two owners at once: a suspension must not bring back whom the other one forgets."""
+    rig.enrol("a", "Ada")
+    rig.enrol("b", "Ben")
+    make, has_read, may_go = Rules.make, threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> Rules:
+        made = make(*arguments)
+        if threading.current_thread().name == "suspends":
+            has_read.set()
+            may_go.wait(0.5)  # the other one waits for this
+        return made
+
+    monkeypatch.setattr(Rules, "make", slow)
+    one = threading.Thread(target=lambda: rig.door.steward.suspend("Ben", True), name="suspends")
+    one.start()
+    assert has_read.wait(10)
+    rig.door.forget("Ada")
+    may_go.set()
+    one.join(10)
+    assert [one.name for one in rig.door._doorkeeper.rules.gallery.templates] == ["Ben"]
+    rig.play("aaa")
+    assert rig.releases == []

@@ -87,7 +87,7 @@ class Door:
         self.refreshed = self.beats = 0
         care = CropCare(are_kept, least, anew, "janus-x version 9", self.beat)
         identity = Identity.of(bytearray(b"i" * 32), DEVICE)
-        self.caretaker = VaultCaretaker(keeper, identity, MODEL, self.refresh, self.note, care)
+        self.caretaker = VaultCaretaker(keeper, identity, MODEL, 128, self.refresh, self.note, care)
 
     def refresh(self) -> None:
         self.refreshed += 1
@@ -213,7 +213,9 @@ def test_an_encoder_that_fails_leaves_everybody_as_they_were_and_it_is_said(plac
         raise InstallerError("the accelerator is gone", "plug it in")
 
     care = CropCare(True, 3, fails, "x")
-    VaultCaretaker(keeper, Identity.of(bytearray(32), DEVICE), MODEL, door.refresh, door.note, care).tend()
+    VaultCaretaker(
+        keeper, Identity.of(bytearray(32), DEVICE), MODEL, 128, door.refresh, door.note, care
+    ).tend()
     assert "the accelerator is gone" in door.notes[0][3]
     assert [person.is_stale for person in keeper.people()] == [True, True]
     keeper.close()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from test_vault_keeper import made_in
-from vault_kit import DEVICE, MODEL
+from vault_kit import DEVICE, MODEL, embeddings
 
 from janusd.cli.main import main
+from janusd.errors import EnrolmentRefused
 from janusd.service.caretaking import VaultCaretaker
 from janusd.vault import parcel as parcels
+from janusd.vault.format import Record
 from janusd.vault.keeper import Keeper
 from janusd.vault.parcel import Identity
 from support.fake_door import FakeDoor
@@ -30,7 +33,7 @@ class Rig:
         self.refreshed = 0
         self.identity = Identity.of(folder.name.encode(), DEVICE)
         self.door = FakeDoor()
-        self.door.caretaker = VaultCaretaker(self.keeper, self.identity, MODEL, self.refresh, self.note)
+        self.door.caretaker = VaultCaretaker(self.keeper, self.identity, MODEL, 128, self.refresh, self.note)
         self.socket = folder / "control"
 
     def refresh(self) -> None:
@@ -69,7 +72,7 @@ def test_a_damaged_vault_is_shown_and_restored(rig: Rig, capsys: pytest.CaptureF
     rig.keeper.close()
     rig.place.path.write_bytes(b"eaten by the card")
     rig.keeper = Keeper.open(rig.place)
-    rig.door.caretaker = VaultCaretaker(rig.keeper, rig.identity, MODEL, rig.refresh, rig.note)
+    rig.door.caretaker = VaultCaretaker(rig.keeper, rig.identity, MODEL, 128, rig.refresh, rig.note)
     assert rig.ask("vault", "show") == 5
     assert "set aside as" in capsys.readouterr().out
     assert rig.ask("vault", "restore") == 0
@@ -117,6 +120,25 @@ def test_people_move_from_one_door_to_another(
     assert other.ask("people", "import", str(parcel), *arguments) == 1
     assert "Ada is enrolled already, so nobody was imported; forget or rename" in capsys.readouterr().err
     other.keeper.close()
+
+
+@pytest.mark.parametrize(
+    ("record", "complaint"),
+    [
+        (Record("Eve", "", "2026-11-22", embeddings(3, dimensions=16)), "128 numbers, as this door's do"),
+        (Record("Eve", "", "2026\x1b[2J", embeddings(3)), "no time at which somebody was enrolled"),
+    ],
+)
+def test_a_parcel_that_no_door_made_is_refused_before_anybody_is_stored(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, record: Record, complaint: str
+) -> None:
+    """Embeddings of another length would stop the next start."""
+    monkeypatch.setattr(parcels, "_SCRYPT_N", 2**10)
+    other = Identity.of(bytearray(32), bytes(32))
+    parcel = parcels.pack((record,), MODEL, other, passphrase="five words drawn by dice")
+    with pytest.raises(EnrolmentRefused, match=complaint):
+        rig.door.caretaker.import_people(base64.b64encode(parcel).decode(), "five words drawn by dice", "")
+    assert rig.names() == ["Ada", "Bob"]
 
 
 def test_an_export_overwrites_nothing_and_asks_nobody_who_is_not_there(

@@ -59,13 +59,16 @@ class VaultCaretaker:
         keeper: Keeper,
         identity: Identity,
         model_digest: bytes,
+        dimensions: int,
         refresh: Callable[[], None],
         note: Note,
         care: CropCare | None = None,
     ) -> None:
+        """`dimensions` are an embedding's, by the present encoder, whose digest that is."""
         self._keeper = keeper
         self._identity = identity
         self._model_digest = model_digest
+        self._dimensions = dimensions
         self._refresh = refresh
         self._note = note
         self._care = care
@@ -164,6 +167,11 @@ class VaultCaretaker:
         except (binascii.Error, ValueError) as e:
             raise EnrolmentRefused("a parcel that is no base64 text", "send it with janusctl") from e
         opened = unpack(raw, self._model_digest, self._identity, passphrase=passphrase, signed_by=signed_by)
+        if any(one.embeddings.shape[1:] != (self._dimensions,) for one in opened.people):
+            raise EnrolmentRefused(
+                f"a parcel whose embeddings do not have {self._dimensions} numbers, as this door's do",
+                "export the people anew, at a door with this janusd",
+            )
         try:
             stored = self._keeper.add_all(opened.people)
         except PersonExists as e:

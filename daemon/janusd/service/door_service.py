@@ -114,6 +114,7 @@ class DoorService:
         self._trigger = Trigger(config.idle)
         self._presence = self._make_presence()
         self._networks = threading.Lock()
+        self._ruling = threading.Lock()
         self._bench = Bench(pipeline, self._networks, clock)
         self._notes = Notes(journal)
         self._watch = Watch(open_camera, clock, self._notes)
@@ -138,12 +139,21 @@ class DoorService:
             f"{pipeline.spec.name} version {pipeline.spec.version}",
             self._watch.beat,
         )
-        self.caretaker = VaultCaretaker(vault, identity, model, self._replace_rules, self._notes.write, care)
+        self.caretaker = VaultCaretaker(
+            vault,
+            identity,
+            model,
+            pipeline.spec.output.shape[-1],
+            self._replace_rules,
+            self._notes.write,
+            care,
+        )
         self.steward = Steward(
             keeper=vault,
             journal=journal,
             ring=ring,
             policy=lambda: self._doorkeeper.rules.policy,
+            is_known=lambda person_id: self._doorkeeper.rules.gallery.person(person_id) is not None,
             refresh=self._replace_rules,
             confirm=lambda person_id: self._doorkeeper.confirm(person_id, self._clock.monotonic_s()),
             note=self._notes.write,
@@ -431,14 +441,15 @@ class DoorService:
 
     def forget(self, name: str) -> None:
         """Remove a person from memory and disk before returning."""
-        found = next((p for p in self._vault.people() if name_key(p.name) == name_key(name)), None)
+        wanted = name_key(name.strip())
+        found = next((p for p in self._vault.people() if name_key(p.name) == wanted), None)
         try:
             self._vault.forget(name)
         finally:  # even where the disk would not erase: whoever is gone from the vault must not match
             self._replace_rules()
-            if found is not None:
+            if found is not None and all(p.person_id != found.person_id for p in self._vault.people()):
+                self._notes.write("forgot", name=found.name)
                 self.steward.forgotten(found.person_id)
-        self._notes.write("forgot", name=found.name if found else name)
 
     def unlock_face(self) -> None:
         """Forgive all failed tries: face unlock is on again, and no wait is left."""
@@ -594,7 +605,8 @@ class DoorService:
         return manifest.promised_point(self._pipeline.spec.calibration, fmr).threshold
 
     def _replace_rules(self) -> None:
-        self._doorkeeper.replace(self._make_rules())
+        with self._ruling:  # what was read earlier must not take the place of what was read later
+            self._doorkeeper.replace(self._make_rules())
 
     def _state_in_words(self, locked_out_for_s: float) -> str:
         if self._watch.is_stopping:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from janusd.core.state import Policy
 from janusd.core.terms import Duress, Role, Second, Terms, describe, parse_moment, read, steps, unwelcome
 from janusd.core.types import Embedding
 from janusd.door import DECISIONS, Dispute, Entry, Explanation, Person, Question, TermsChange
-from janusd.errors import EnrolmentRefused, JanusError, OwnerError, PersonNotFound
+from janusd.errors import EnrolmentRefused, InstallerError, JanusError, OwnerError, PersonNotFound
 from janusd.journal import Journal
 from janusd.vault import people
 from janusd.vault.format import Record
@@ -37,6 +38,7 @@ _MOST_ENTRIES = 50
 _PAGE = 1000
 _HOUR_S = 3600.0
 _SEE = "see janusctl people set --help"
+_NOTHING_KEPT = "nothing was kept of that try, so no guard could be made"
 
 
 class Note(Protocol):
@@ -59,15 +61,21 @@ class Steward:
         journal: Journal,
         ring: Ring | None,
         policy: Callable[[], Policy],
+        is_known: Callable[[str], bool],
         refresh: Callable[[], None],
         confirm: Callable[[str], None],
         note: Note,
     ) -> None:
-        """`refresh` puts a change in force; `confirm` gives the door the word for a person, by their id."""
+        """`refresh` puts a change in force; `confirm` gives the door the word for a person, by their id.
+
+        `is_known` says whether somebody of that id may be matched now.
+        """
         self._keeper = keeper
         self._journal = journal
         self._ring = ring
         self._policy = policy
+        self._is_known = is_known
+        self._remembering = threading.Lock()
         self._refresh = refresh
         self._confirm = confirm
         self._note = note
@@ -80,20 +88,22 @@ class Steward:
             hours = of[1].hours if change.hours is None else change.hours
             return people.under_terms(opened, of, hours, changed_terms(of[1].terms, change))
 
-        stored = self._change(name, changed)
-        if change.clears_guards:
-            stored = self._change(name, lambda _, of: people.without_guards(of[1]), takes_away=False)
-        return self._changed(stored)
+        with self._written_down(name):
+            stored = self._change(name, changed)
+            if change.clears_guards:
+                stored = self._change(name, lambda _, of: people.without_guards(of[1]), takes_away=False)
+        return person_of(stored)
 
     def suspend(self, name: str, is_suspended: bool) -> Person:
         """Let somebody in no more until they are let in again, or let them in again."""
-        stored = self._change(
-            name,
-            lambda opened, of: people.under_terms(
-                opened, of, of[1].hours, replace(of[1].terms, is_suspended=is_suspended)
-            ),
-        )
-        return self._changed(stored)
+        with self._written_down(name):
+            stored = self._change(
+                name,
+                lambda opened, of: people.under_terms(
+                    opened, of, of[1].hours, replace(of[1].terms, is_suspended=is_suspended)
+                ),
+            )
+        return person_of(stored)
 
     def rename(self, name: str, to: str) -> Person:
         """Call somebody by another name."""
@@ -111,14 +121,20 @@ class Steward:
     def forgotten(self, person_id: str) -> None:
         """Erase what is kept of a person besides the vault."""
         if self._ring is not None:
-            self._ring.drop(person_id=person_id)
+            with self._remembering:
+                self._ring.drop(person_id=person_id)
 
     def remember(self, number: int, person_id: str, embedding: Embedding, slots: int) -> None:
-        """Keep an unlock for a dispute, in so many slots. Raises nothing: the door goes on."""
+        """Keep an unlock for a dispute, in so many slots. Raises nothing: the door goes on.
+
+        Of nobody who was forgotten since it was decided.
+        """
         if self._ring is None or slots == 0:
             return
         try:
-            self._ring.keep(Unlock(number, _now_us(), person_id, embedding), slots)
+            with self._remembering:
+                if self._is_known(person_id):
+                    self._ring.keep(Unlock(number, _now_us(), person_id, embedding), slots)
         except (JanusError, OSError) as error:
             self._note("fault", note=f"an unlock cannot be kept for a dispute: {error}")
 
@@ -127,7 +143,7 @@ class Steward:
         if self._ring is None or now_s < self._keeps_house_s:
             return
         self._keeps_house_s = now_s + _HOUR_S
-        with contextlib.suppress(JanusError, OSError):
+        with contextlib.suppress(JanusError, OSError), self._remembering:
             if slots == 0:
                 self._ring.clear()
             else:
@@ -184,7 +200,11 @@ class Steward:
         mark = f"entry {number}: "
         if any(one.texts[1] == "disputed" and one.texts[4].startswith(mark) for one in self._lines(number)):
             raise OwnerError(f"entry {number} is disputed already", "see janusctl log")
-        is_guarded, says = self._guard(number, person_id)
+        try:
+            is_guarded, says = self._guard(number, person_id)
+        except InstallerError as error:  # the guard may stand, and what was kept for it is gone
+            self._note("disputed", person_id=person_id, name=name, note=mark + error.what)
+            raise
         self._note("disputed", person_id=person_id, name=name, note=mark + says)
         return Dispute(number, name, at, is_guarded, says)
 
@@ -193,9 +213,12 @@ class Steward:
         stored = next((one for one in self._keeper.people() if one.person_id == person_id), None)
         if stored is None:
             return False, "they are forgotten: there is nobody to guard"
-        unlock = self._ring.find(number) if self._ring is not None else None
-        if unlock is None or self._ring is None:
-            return False, "nothing was kept of that try, so no guard could be made"
+        if self._ring is None:
+            return False, _NOTHING_KEPT
+        with self._remembering:
+            unlock = self._ring.find(number)
+        if unlock is None:
+            return False, _NOTHING_KEPT
         margin = self._policy().margin
         try:
             self._change(
@@ -206,7 +229,8 @@ class Steward:
         except EnrolmentRefused as refused:
             return False, str(refused)
         finally:
-            self._ring.drop(number=number)
+            with self._remembering:
+                self._ring.drop(number=number)
         return True, f"whoever looks like that try is no longer taken for {stored.name}"
 
     def _stored(self, name: str) -> StoredPerson:
@@ -223,9 +247,22 @@ class Steward:
         finally:
             self._refresh()
 
-    def _changed(self, stored: StoredPerson) -> Person:
-        self.note_terms(stored)
-        return person_of(stored)
+    @contextlib.contextmanager
+    def _written_down(self, name: str) -> Iterator[None]:
+        """Write somebody's rules into the log as they stand behind a change of them.
+
+        Also where the disk would not erase, or the anchor not be written: then the change is in force and
+        the caller gets an error all the same.
+        """
+        before = self._stored(name)
+        try:
+            yield
+        except InstallerError:
+            after = self._stored(name)
+            if (after.hours, after.terms) != (before.hours, before.terms):
+                self.note_terms(after)
+            raise
+        self.note_terms(self._stored(name))
 
     def _lines(self, after: int = 0) -> Iterator[Line]:
         while page := self._journal.lines(after, _PAGE):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from janusd.core.terms import ALWAYS, Role, Terms
 from janusd.core.types import Embedding
 from janusd.door import Person
 from janusd.errors import EnrolmentRefused, PersonExists, PersonNotFound, VaultDamaged
+from janusd.escape import escape
 from janusd.vault.format import Record
 from janusd.vault.names import check_name, name_key
 from janusd.vault.rows import Row
@@ -142,7 +144,7 @@ def checked(record: Record) -> Record:
     return Record(
         check_name(record.name),
         checked_hours(record.hours),
-        record.enrolled_at,
+        checked_moment(record.enrolled_at),
         checked_embeddings(record.embeddings),
         checked_terms(record.terms),
         record.guards,
@@ -226,6 +228,16 @@ def checked_hours(hours: str) -> str:
     except ValueError as e:
         raise EnrolmentRefused(str(e)) from e
     return kept
+
+
+def checked_moment(text: str) -> str:
+    """A moment as it is kept: ISO 8601, UTC. Raises EnrolmentRefused."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError) as e:
+        raise EnrolmentRefused(
+            f"'{escape(text, 40)}' is no time at which somebody was enrolled", "write it in ISO 8601"
+        ) from e
 
 
 def checked_embeddings(embeddings: NDArray[np.float32] | Sequence[Embedding]) -> NDArray[np.float32]:
