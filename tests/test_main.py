@@ -8,10 +8,12 @@ import pytest
 
 from janusd import config as configuration
 from janusd import main as composition
-from janusd.config import CameraSection, Config, ControlSection, LatchSection, VaultSection
+from janusd.config import CameraSection, Config, ControlSection, LatchSection, VaultSection, parse
+from janusd.control import Access, ControlServer
 from janusd.errors import AnchorLost, CameraError, ConfigError, KeyUnavailable, LatchError
 from janusd.vault.keys import CredentialKey, FileKey
 from support.filled import add_somebody
+from support.painted_door import QUICK, Rig
 from support.software_tpm import software_tpm
 
 
@@ -137,3 +139,21 @@ def test_a_group_that_is_not_there_is_named() -> None:
 
 def test_the_default_configuration_path_is_the_documented_one() -> None:
     assert str(configuration.DEFAULT_PATH) == "/etc/janus/janus.toml"
+
+
+def test_a_configuration_is_taken_over_whole_or_not_at_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig(tmp_path, parse(QUICK))
+    before, access = rig.door.status().promise, Access(owner_uids=frozenset({65534}))
+    control = ControlServer(tmp_path / "control", rig.door, access=access)
+    path = tmp_path / "janus.toml"
+    path.write_text(QUICK + '[promise]\nyears = 100\n[control]\nobservers = ["nobody-of-that-name"]\n')
+    composition._reload(path, rig.door, control)
+    assert "was not reloaded: control.observers: there is no user" in caplog.text
+    assert (rig.door.status().promise, control.access) == (before, access)
+    path.write_text(QUICK + "[promise]\nyears = 100\n")
+    composition._reload(path, rig.door, control)
+    assert "100 years" in rig.door.status().promise
+    assert control.access.owner_uids == frozenset()
+    rig.door.close()

@@ -505,22 +505,12 @@ async def serve(path: Path, config: Config) -> int:
         log.info("stopping")
         door.stop()
 
-    def reload() -> None:
-        try:
-            changed = configuration.load(path)
-            fixed = door.reload(changed)
-            control.access = _access(changed)
-        except JanusError as error:
-            log.error("the configuration was not reloaded: %s", error)
-        else:
-            log.info("reloaded %s%s", path, f"; restart to change {', '.join(fixed)}" if fixed else "")
-
-    loop.add_signal_handler(signal.SIGTERM, stop)
-    loop.add_signal_handler(signal.SIGINT, stop)
-    loop.add_signal_handler(signal.SIGHUP, reload)
     control = ControlServer(
         config.control.socket, door, access=_access(config), gid=_group(config.control.group)
     )
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_signal_handler(signal.SIGHUP, lambda: _reload(path, door, control))
     await control.start()
     eyes = threading.Thread(target=see, name="vision")
     eyes.start()
@@ -532,6 +522,19 @@ async def serve(path: Path, config: Config) -> int:
         await asyncio.to_thread(eyes.join)
         door.close()
     return EXIT_FAULT if crashed else 0
+
+
+def _reload(path: Path, door: DoorService, control: ControlServer) -> None:
+    """Read the configuration again: all that can be taken over is, or nothing."""
+    try:
+        changed = configuration.load(path)
+        access = _access(changed)
+        fixed = door.reload(changed)
+    except JanusError as error:
+        log.error("the configuration was not reloaded: %s", error)
+    else:
+        control.access = access
+        log.info("reloaded %s%s", path, f"; restart to change {', '.join(fixed)}" if fixed else "")
 
 
 async def _tell_systemd(door: DoorService, stopped: asyncio.Event) -> None:

@@ -24,7 +24,8 @@ from janusd_hw.latchd.wire import ASK, ASK_BYTES, TELL, TELL_BYTES, VERSION, Ask
 BEAT_S = 0.5
 ANSWER_S = 1.0
 """latchd answers within milliseconds; whoever stands before the door must not wait long for a dead one."""
-RETURN_S = 0.5
+RETURN_S, RETURN_MAX_S = 0.5, 4.0
+"""Until it is called again; longer where it hung up without a word: a call starts what is set up wrong."""
 _REMEDY = "see `systemctl status janus-latchd`; the exit button works without janusd"
 _ALARMS = {
     Flag.TAMPERED: "the enclosure is open",
@@ -73,6 +74,8 @@ class RemoteLatch:
         self._flags = Flag(0)
         self._trouble = f"janus-latchd at {path} was not reached yet"
         self._heard_s = 0.0
+        self._unheard = 0
+        """Calls in a row that nobody answered."""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="latch", daemon=True)
         self._thread.start()
@@ -198,8 +201,9 @@ class RemoteLatch:
                     with self._word:
                         self._hang_up(f"janus-latchd cannot be reached at {self._path}: {error.strerror}")
                 else:
+                    self._unheard += 1
                     self._listen(sock)
-            self._closed.wait(RETURN_S)
+            self._closed.wait(min(RETURN_S * 2 ** max(0, self._unheard - 2), RETURN_MAX_S))
 
     def _listen(self, sock: socket.socket) -> None:
         """Beat and hear, until the connection ends."""
@@ -238,7 +242,7 @@ class RemoteLatch:
         except (OSError, ValueError) as error:
             self._hang_up(f"janus-latchd at {self._path} talks nonsense: {error}")
             return False
-        self._heard_s = time.monotonic()
+        self._heard_s, self._unheard = time.monotonic(), 0
         is_refused_hello = tell is Tell.REFUSED and number not in self._answers
         if is_refused_hello:
             self._trouble = f"janus-latchd refuses: {text}"

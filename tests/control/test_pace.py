@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from janusd.control import server
+from janusd.control import Access, Peer, Role, server
 from janusd.control.pace import BURST, REQUESTS_A_SECOND, Pace
 from support.fake_door import FakeDoor
 from support.serving import Caller, eventually, serving
@@ -71,3 +72,46 @@ def test_a_hundred_silent_clients_do_not_keep_the_owner_out(tmp_path: Path) -> N
                     return False
 
         assert eventually(is_answered)
+
+
+class Crowd(Access):
+    """Whoever connects before `owners_come` is an observer, as janus-mqtt is; who does later, an owner."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        object.__setattr__(self, "observers", list[Peer]())
+        object.__setattr__(self, "owners_come", threading.Event())
+
+    def roles(self, peer: Peer) -> frozenset[Role]:
+        observers: list[Peer] = self.observers
+        if not self.owners_come.is_set():
+            observers.append(peer)
+        return frozenset({Role.OBSERVER if any(one is peer for one in observers) else Role.OWNER})
+
+
+def observing(path: Path) -> Caller:
+    caller = Caller(path)
+    caller.ask("Observe", more=True)
+    return caller
+
+
+def test_one_user_who_is_no_owner_gets_few_places(tmp_path: Path) -> None:
+    """A program taken over, or gone mad, leaves places to the others."""
+    path = tmp_path / "control"
+    with serving(path, FakeDoor(), access=Crowd()), ExitStack() as open_callers:
+        callers = [open_callers.enter_context(observing(path)) for _ in range(4)]
+        said = [caller.reply() for caller in callers]
+        assert [reply is not None and "error" in reply for reply in said] == [False, False, False, True]
+        assert "3 programs of this user" in str(said[3])
+
+
+def test_who_is_no_owner_makes_room_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy they are: an owner may have somebody to forget."""
+    path, crowd = tmp_path / "control", Crowd()
+    monkeypatch.setattr(server, "_MOST_OF_A_USER", 8)
+    with serving(path, FakeDoor(), access=crowd), ExitStack() as open_callers:
+        for _ in range(8):
+            assert open_callers.enter_context(observing(path)).reply() is not None
+        crowd.owners_come.set()
+        for _ in range(8):
+            assert "status" in open_callers.enter_context(Caller(path)).call("GetStatus")["parameters"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from latch_kit import CONTACT, RELAY, FolderChip, Rig, until
 
 from janusd import main as composition
 from janusd.config import LatchSection, parse
+from janusd_hw import latch_remote
 from janusd_hw.latch_remote import RemoteLatch
 from support import painted_door
 
@@ -71,3 +74,24 @@ def test_a_forced_door_stands_in_the_door_log(rig: Rig, door: painted_door.Rig) 
     assert door.door.status().state == "fault: the door was forced open"
     door.play("..")
     assert any("forced open" in entry.note for entry in door.door.log("", 100))
+
+
+def test_a_latchd_that_ends_without_a_word_is_called_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call makes systemd start one whose latch.toml is wrong, and that fills the journal."""
+    monkeypatch.setattr(latch_remote, "RETURN_S", 0.02)
+    monkeypatch.setattr(latch_remote, "RETURN_MAX_S", 0.5)
+    path, calls = str(tmp_path / "socket"), 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(0.1)
+        latch = RemoteLatch(path, "front")
+        end_s = time.monotonic() + 2.0
+        while time.monotonic() < end_s:
+            with contextlib.suppress(TimeoutError):
+                listener.accept()[0].close()
+                calls += 1
+        latch.close()
+    assert 3 <= calls <= 10  # of a hundred

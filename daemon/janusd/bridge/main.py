@@ -45,7 +45,11 @@ may write at a broker, a phone, a plug, a guest's tablet, would have its key."""
 EXAMPLES = """\
 examples:
   /opt/janus/bin/janus-mqtt --check
-  sudo systemctl enable --now janus-mqtt"""
+  sudo systemctl enable --now janus-mqtt
+take the door out of the home again (the broker's login is the service's, so systemd runs it):
+  sudo systemctl disable --now janus-mqtt
+  sudo systemd-run --pipe --wait -p User=janus-mqtt -p LoadCredentialEncrypted=janus-mqtt \\
+      /opt/janus/bin/janus-mqtt --forget"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +263,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--check", action="store_true", help="read mqtt.toml, say what is wrong, and end")
     parser.add_argument(
-        "--forget", action="store_true", help="remove from the broker all that it keeps of this door, and end"
+        "--forget",
+        action="store_true",
+        help="remove from the broker all that it keeps of this door, and end; stop the service first, or it"
+        " says all anew",
     )
     parser.add_argument("--version", action="version", version=f"janus-mqtt {__version__}")
     return parser

@@ -189,9 +189,13 @@ class Access:
         """Whether match scores are shown: only to root, for a score tells an attacker how near they are."""
         return Role.ROOT in self.roles(peer)
 
+    def owns(self, peer: Peer) -> bool:
+        """Whether that user may ask all that may be asked of a door."""
+        return bool(self.roles(peer) & {Role.ROOT, Role.OWNER})
+
     def shows_duress(self, peer: Peer) -> bool:
         """Whether it is told that somebody can call for help at the door, or did: only to owners."""
-        return bool(self.roles(peer) & {Role.ROOT, Role.OWNER})
+        return self.owns(peer)
 
     @property
     def uids(self) -> frozenset[int]:

@@ -26,6 +26,8 @@ _BACKLOG = 128
 """Connections the kernel keeps until they are let in or refused; beyond that connect(2) says EAGAIN."""
 
 _DISPLACED_AFTER_S = 1.0
+_MOST_OF_A_USER = 3
+"""Connections of one user who is no owner: one program that went mad keeps the others talking."""
 """A connection that asked nothing for so long, and holds nothing, gives way when all places are taken."""
 
 _CLOSE_TIMEOUT_S = 5.0
@@ -138,17 +140,12 @@ class ControlServer:
                 )
             )
             return
-        if len(self._sessions) >= self._max_connections and not self._displace():
-            _log.warning("uid %d: refused, %d connections are open", peer.uid, len(self._sessions))
-            wire.refuse(
-                encode(
-                    interface.Failed(
-                        kind="ControlError",
-                        what=f"{len(self._sessions)} programs are talking to this door already",
-                        remedy="end one of them, a janusctl watch perhaps, and try again",
-                    ).toreply()
-                )
-            )
+        of_theirs = sum(session.peer.uid == peer.uid for session in self._sessions.values())
+        if of_theirs >= _MOST_OF_A_USER and not self.access.owns(peer):
+            self._refuse(wire, peer, f"{of_theirs} programs of this user")
+            return
+        if len(self._sessions) >= self._max_connections and not self._displace(peer):
+            self._refuse(wire, peer, f"{len(self._sessions)} programs")
             return
         desk = Desk(
             self._door,
@@ -163,12 +160,27 @@ class ControlServer:
         self._sessions[task] = session
         task.add_done_callback(self._ended)
 
-    def _displace(self) -> bool:
-        """Whether somebody who only sits there made room: silent clients keep nobody out."""
-        idlest = max(self._sessions.values(), key=lambda session: session.idle_s)
-        if idlest.idle_s < _DISPLACED_AFTER_S:
+    def _refuse(self, wire: Wire, peer: Peer, who: str) -> None:
+        _log.warning("uid %d: refused, %s are talking to this door", peer.uid, who)
+        wire.refuse(
+            encode(
+                interface.Failed(
+                    kind="ControlError",
+                    what=f"{who} are talking to this door already",
+                    remedy="end one of them, a janusctl watch perhaps, and try again",
+                ).toreply()
+            )
+        )
+
+    def _displace(self, peer: Peer) -> bool:
+        """Whether somebody made room: who only sits there, and for an owner whoever is none."""
+        sessions = self._sessions.values()
+        silent = [session for session in sessions if session.idle_s >= _DISPLACED_AFTER_S]
+        others = [session for session in sessions if not self.access.owns(session.peer)]
+        candidates = silent or (others if self.access.owns(peer) else [])
+        if not candidates:
             return False
-        idlest.drop()
+        max(candidates, key=lambda session: session.idle_s).drop()
         return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -77,7 +77,7 @@ class Session:
         pace: Pace | None = None,
     ) -> None:
         self._wire = wire
-        self._peer = peer
+        self.peer = peer
         self._access = access
         self._desk = desk
         self._limits = limits
@@ -99,7 +99,7 @@ class Session:
                     await asyncio.sleep(self._pace.take(asyncio.get_running_loop().time()))
                 await self._until_answered(call)
         except (ControlError, TimeoutError) as e:
-            _log.warning("uid %d: connection closed: %s", self._peer.uid, escape(str(e)) or "it fell silent")
+            _log.warning("uid %d: connection closed: %s", self.peer.uid, escape(str(e)) or "it fell silent")
         finally:
             await self._desk.leave()
             await self._wire.finish()
@@ -176,14 +176,14 @@ class Session:
             raise MethodNotImplemented(method=call.method)
         if call.method_interface != interface.NAME:
             return  # introspection, for everyone who was let in
-        if not self._access().allows(call.method_name, self._peer):
+        if not self._access().allows(call.method_name, self.peer):
             raise interface.NotAllowed(
-                verb=call.method_name, uid=self._peer.uid, why="this user may not ask that"
+                verb=call.method_name, uid=self.peer.uid, why="this user may not ask that"
             )
         if call.method_name in ADMIN_ACTS:
             # systemd's journal lies in the clear: whose name it was stands in the door log alone
             name = "-" if journald.is_there() else escape(str(call.parameters.get("name", "")))
-            _log.info("uid %d asks %s %s", self._peer.uid, call.method_name, name)
+            _log.info("uid %d asks %s %s", self.peer.uid, call.method_name, name)
 
 
 def parse_call(message: bytes) -> VarlinkMethodCall:

@@ -75,7 +75,7 @@ class HeldLine:
             self.fault = f"{self.role} ({self.chip} line {self.line.line}): {reason}; {remedy}"
             request = self.request
             if request and (self.is_input or number == errno.ENODEV):
-                self.request = None  # to be requested anew; an output rather stays as is
+                self.request = self.was = None  # to be requested anew; an output rather stays as is
                 request.release()
 
     def _take(self, level: bool = False) -> Any:  # noqa: ANN401 - libgpiod's request, or what stands in for it
