@@ -116,6 +116,21 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(cache, tiny, tmp_
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+def test_a_run_that_ended_is_not_trained_on_until_its_schedule_is_longer(cache, tiny, tmp_path):
+    train(tiny, cache, tmp_path / "run")
+    ended = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    train(tiny, cache, tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == ended
+    (step,) = {line["step"] for line in log(tmp_path / "run", "validate")}
+    train(scheduled(tiny, epochs=2 * tiny.schedule.epochs), cache, tmp_path / "run")
+    assert log(tmp_path / "run", "validate")[-1]["step"] == 2 * step
+
+
+def test_a_run_by_the_clock_ends_on_both_processes(cache, tiny, tmp_path):
+    train(scheduled(tiny, epochs=None, minutes=0.03, processes=2, batch=6), cache, tmp_path / "run")
+    assert log(tmp_path / "run", "validate")[-1]["progress"] >= 1.0
+
+
 def test_a_run_may_begin_with_the_weights_of_another(cache, tiny, tmp_path):
     first = train(tiny, cache, tmp_path / "first")
     train(scheduled(tiny, learning_rate=0.0), cache, tmp_path / "second", stop_after=1, start_from=first)

@@ -142,6 +142,10 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     diary.mkdir(exist_ok=True)
     say = RunLog(diary if crew.leads else None)
     say(event="start", step=step, **work.about)
+    if progress >= 1.0:
+        if crew.size > 1:
+            dist.destroy_process_group()
+        return
 
     # 2. Steps, until the schedule is through.
     clock, validated, first_step, mean_loss = time.monotonic(), time.monotonic(), step, 0.0
@@ -149,8 +153,13 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
         rate = run.learning_rate * _shape(progress, run.warmup)
         terms = work.batch(network, np.random.default_rng([work.seed, number]), True)
         terms.total.backward()
+        now = time.monotonic()
+        seconds += now - clock
+        progress += (now - clock) / (60.0 * run.minutes)
+        clock = now
         mine = Moment(float(terms.total.detach()), progress, seconds, stop.wanted)
         moment = agree(network, crew, mine, device)
+        # From here on each process knows the same, or one would end and the others wait for it.
         progress, seconds = moment.progress, moment.seconds
         if not math.isfinite(moment.loss):
             raise ExportError(
@@ -162,10 +171,6 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
 
         step += 1
         _blend(average, network, min(run.average, (1 + step) / (10 + step)))
-        now = time.monotonic()
-        seconds += now - clock
-        progress += (now - clock) / (60.0 * run.minutes)
-        clock = now
         if step % 50 == 0:
             say(
                 event="step",

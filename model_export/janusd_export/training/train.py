@@ -134,7 +134,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     average = {name: value.clone() for name, value in student.state_dict().items()}
     optimizer = Optimizer(student, objective, schedule)
     taught_by = checkpoints.taught_by(recipe, faces.teacher_names, start_from)
-    step, progress, seconds = 0, 0.0, 0.0
+    step, seconds = 0, 0.0
     checkpoint = run_dir / "checkpoint.pt"
     if checkpoint.exists():
         state = checkpoints.load(checkpoint, device)
@@ -142,7 +142,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
         objective.load_state_dict(state["objective"])
         average = state["average"]
         optimizer.load(state["optimizer"])
-        step, progress, seconds = state["step"], state["progress"], state["seconds"]
+        step, seconds = state["step"], state["seconds"]
         taught_by = sorted({*taught_by, *state.get("taught_by", ())})
 
     say = RunLog(run_dir if crew.leads else None)
@@ -164,6 +164,11 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     # 4. Steps, until the schedule is through.
     steps_an_epoch = max(1, len(split.train) // (schedule.batch * crew.size))
     total = None if schedule.epochs is None else round(schedule.epochs * steps_an_epoch)
+    progress = step / total if total else seconds / (60.0 * (schedule.minutes or 1.0))
+    if progress >= 1.0:  # it has ended; with a longer schedule in the recipe it would go on
+        if crew.size > 1:
+            dist.destroy_process_group()
+        return
     part = torch.zeros((), dtype=torch.int64).share_memory_()  # of the run; read by the loaders
     batches = Batches(
         faces,
@@ -193,8 +198,13 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
             share = len(crops) / len(batch.rows)
             (loss * share).backward()
             value += float(loss.detach()) * share
+        now = time.monotonic()
+        seconds += now - clock
+        progress += (now - clock) / (60.0 * (schedule.minutes or 1.0))
+        clock = now
         moment = agree(both, crew, Moment(value, progress, seconds, stop.wanted), device)
-        progress, seconds = moment.progress, moment.seconds
+        # From here on each process knows the same, or one would end and the others wait for it.
+        progress, seconds = (step + 1) / total if total else moment.progress, moment.seconds
         if not math.isfinite(moment.loss):
             raise ExportError(
                 f"the loss became {moment.loss} at step {step}: lower schedule.learning_rate; "
@@ -206,10 +216,6 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
 
         step += 1
         _blend(average, student, min(schedule.average, (1 + step) / (10 + step)))
-        now = time.monotonic()
-        seconds += now - clock
-        progress = step / total if total else progress + (now - clock) / (60.0 * (schedule.minutes or 1.0))
-        clock = now
         if step % 50 == 0:
             say(
                 event="step",
