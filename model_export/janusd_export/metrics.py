@@ -143,12 +143,11 @@ def folded_accuracy(
     return rate(right, len(scores)), each
 
 
-def people_disjoint_folds(people: list[tuple[str, str]], folds: int, seed: int) -> NDArray[np.int64]:
-    """(pairs,) fold of each pair of people: folds share few people and are about equal.
+def folds_by_first_person(people: list[tuple[str, str]], folds: int, seed: int) -> NDArray[np.int64]:
+    """(pairs,) fold of each pair of people, about equal: all pairs that one person comes first in share it.
 
-    People joined by a pair form groups; whole groups go to the smallest fold, the largest first. A group too
-    large for a fold (LFW's impostor pairs join most people) is cut: its pairs are dealt by their first
-    person.
+    Whoever comes second may be in several. Pairs of strangers join most people of a list like LFW's, so no
+    folds share nobody.
     """
     rng = np.random.default_rng(seed)
     by_first: dict[str, list[int]] = {}

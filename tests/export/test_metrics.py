@@ -84,9 +84,9 @@ def test_each_fold_is_decided_by_the_threshold_of_the_others():
     assert (accuracy.hits, accuracy.trials) == (5, 6)
 
 
-def test_folds_are_even_and_keep_a_person_together():
+def test_folds_are_even_and_keep_all_pairs_of_a_first_person_together():
     people = [(f"p{i % 37}", f"q{i}") for i in range(740)]
-    fold = metrics.people_disjoint_folds(people, 10, seed=0)
+    fold = metrics.folds_by_first_person(people, 10, seed=0)
     assert max(np.bincount(fold)) - min(np.bincount(fold)) <= 20
     homes = {}
     for (first, _), number in zip(people, fold, strict=True):

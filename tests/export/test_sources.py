@@ -105,6 +105,14 @@ def test_an_index_says_who_and_from_where(tmp_path):
     assert item.is_aligned
 
 
+def test_an_index_cut_in_its_last_line_is_named(tmp_path):
+    write_shards(tmp_path, {"000001": "p1"}, ["000001"])
+    with (tmp_path / "index.csv").open("a") as file:
+        file.write("faces-00.tar,000002")
+    with pytest.raises(ExportError, match=r"index\.csv is cut off in line 3"):
+        list(recognise(str(tmp_path)).items())
+
+
 def test_a_face_that_its_shard_lacks_is_in_the_stream_with_the_reason(tmp_path):
     *_, last = write_shards(tmp_path, {"000001": "", "000002": ""}, ["000001"]).items()
     assert (last.key, last.problem) == ("faces-00/000002", Refusal.MISSING)

@@ -105,6 +105,18 @@ def test_a_larger_number_goes_on_where_the_smaller_one_ended(tmp_path, finder):
     assert contents(tmp_path / "grown") == contents(tmp_path / "whole")
 
 
+def test_a_run_killed_while_it_cleans_up_lists_no_face_twice(tmp_path, finder):
+    out = tmp_path / "killed"
+    synthesize(Album(), Plan(seed=0), 2, out, finder=finder, a_shard=4)
+    stale = {path.name: path.read_bytes() for path in (out / "pieces").glob("faces-*")}
+    synthesize(Album(), Plan(seed=0), 6, out, finder=finder, a_shard=4)
+    for name, content in stale.items():  # not removed yet when it was killed
+        (out / "pieces" / name).write_bytes(content)
+    synthesize(Album(), Plan(seed=0), 8, out, finder=finder, a_shard=4)
+    synthesize(Album(), Plan(seed=0), 8, tmp_path / "calm", finder=finder, a_shard=4)
+    assert contents(out) == contents(tmp_path / "calm")
+
+
 @pytest.mark.slow
 def test_several_processes_draw_what_one_draws(tmp_path, finder):
     synthesize(Album(), Plan(seed=0), 8, tmp_path / "one", finder=finder, a_shard=3)

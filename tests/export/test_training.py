@@ -21,8 +21,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from janusd_export.compiling.compile import compile_run  # noqa: E402
 from janusd_export.errors import ExportError  # noqa: E402
-from janusd_export.faces.cache import open_faces, split_people  # noqa: E402
+from janusd_export.faces.cache import check_held_out, open_faces, split_people  # noqa: E402
 from janusd_export.faces.layout import stored_template  # noqa: E402
 from janusd_export.faces.mixtures import Mixtures  # noqa: E402
 from janusd_export.faces.teachers import ALL, ARCFACE, RETAIL  # noqa: E402
@@ -124,6 +125,24 @@ def test_a_run_that_ended_is_not_trained_on_until_its_schedule_is_longer(cache, 
     (step,) = {line["step"] for line in log(tmp_path / "run", "validate")}
     train(scheduled(tiny, epochs=2 * tiny.schedule.epochs), cache, tmp_path / "run")
     assert log(tmp_path / "run", "validate")[-1]["step"] == 2 * step
+
+
+def test_whom_a_network_learnt_from_never_judges_it(cache, tiny, tmp_path):
+    """Who is held out is drawn among all with two faces: one person less, and others are."""
+    mine = shutil.copytree(cache, tmp_path / "cache")
+    train(tiny, mine, tmp_path / "run", stop_after=1)
+    table = (mine / "faces.csv").read_text()
+    (mine / "faces.csv").write_text(table.replace(",p0\n", ",\n"))
+    with pytest.raises(ExportError, match="holds out other people than when the network was trained"):
+        train(tiny, mine, tmp_path / "run")
+    path = tmp_path / "tiny.toml"
+    with pytest.raises(ExportError, match="holds out other people"):
+        compile_run(tiny, path, mine, tmp_path / "run", tmp_path / "models")
+    with pytest.raises(ExportError, match="holds out other people"):
+        check_held_out("now", "then")
+    check_held_out("now", None)  # of a version that did not note it
+    (mine / "faces.csv").write_text(table)
+    train(tiny, mine, tmp_path / "run", stop_after=1)
 
 
 def test_a_run_by_the_clock_ends_on_both_processes(cache, tiny, tmp_path):

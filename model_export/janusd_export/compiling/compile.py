@@ -20,7 +20,7 @@ from janusd_export.compiling.dead import cut_dead
 from janusd_export.compiling.layers import Layer
 from janusd_export.errors import ExportError
 from janusd_export.faces import teachers
-from janusd_export.faces.cache import Faces, Split, open_faces, split_people
+from janusd_export.faces.cache import Faces, Split, check_held_out, open_faces, split_people, who_is_held_out
 from janusd_export.faces.targets import unit
 from janusd_export.metrics import Rate, same_and_different, true_match_rate
 from janusd_export.training.augment import Augment, plain_crop
@@ -111,6 +111,8 @@ def compile_run(
     faces = open_faces(cache_dir, recipe.faces.margin_px, recipe.wanted_teachers)
     rng = np.random.default_rng(recipe.seed)
     split = split_people(faces, recipe.faces.held_out_people, rng)
+    then = torch.load(checkpoint, weights_only=True, map_location="cpu").get("held_out")
+    check_held_out(who_is_held_out(faces, split), then)
     student = load_average(recipe, checkpoint)
     unaware, cut = fold(student), fold(student)
 
@@ -269,6 +271,7 @@ def _provenance(
             if bound
             else "as its data: see the model card"
         ),
+        held_out=who_is_held_out(faces, split),
     )
 
 

@@ -37,6 +37,8 @@ class Provenance:
     data: tuple[str, ...]
     teachers: tuple[str, ...]
     licence: str
+    held_out: str
+    """A digest of the people whom it never learnt from: only they may calibrate it."""
 
 
 def commit_of(folder: Path) -> str:

@@ -25,7 +25,7 @@ from janusd.pipeline import Pipeline
 from janusd_export import metrics
 from janusd_export.errors import ExportError
 from janusd_export.evaluation.findings import TailCheck, TailChoice
-from janusd_export.faces.cache import open_faces, split_people
+from janusd_export.faces.cache import check_held_out, open_faces, split_people, who_is_held_out
 from janusd_export.faces.device import Progress, central_face, embed_at
 from janusd_export.faces.layout import padded
 from janusd_export.faces.targets import unit
@@ -55,9 +55,13 @@ class HeldOut:
 def embed_held_out(
     recipe: Recipe, cache_dir: Path, pipeline: Pipeline, progress: Progress | None = None
 ) -> HeldOut:
-    """Send the held-out people of a recipe's split through the door's path."""
+    """Send the held-out people of a recipe's split through the door's path.
+
+    Raises ExportError where they are not those whom the encoder never learnt from.
+    """
     faces = open_faces(cache_dir, recipe.faces.margin_px, recipe.wanted_teachers)
     split = split_people(faces, recipe.faces.held_out_people, np.random.default_rng(recipe.seed))
+    check_held_out(who_is_held_out(faces, split), pipeline.spec.training.get("held_out"))
     rows, embeddings = [], []
     for number, row in enumerate(split.held_out):
         image = padded(faces.pixels[row])

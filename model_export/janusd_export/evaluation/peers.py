@@ -26,10 +26,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from janusd import models
 from janusd.core import align
 from janusd.core.align import CROP_PX
 from janusd.core.types import Image, Points
 from janusd_export.errors import ExportError
+from janusd_export.faces.device import embed_at, open_pipeline
 from janusd_export.faces.photos import Photo, decode
 from janusd_export.faces.teachers import ONE_THREAD
 
@@ -111,6 +113,24 @@ class FloatRun:
                 return unit(student(x).numpy())
 
         return _aligned(run, self.is_mirrored)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The released encoder itself, to be timed as all others are."""
+
+    directory: Path
+    name = "int8"
+
+    @property
+    def key(self) -> str:
+        """From its files."""
+        return f"released-{models.load(self.directory).manifest.encoder.sha256[:16]}"
+
+    def open(self) -> Encode:
+        """Load the door's pipeline."""
+        pipeline = open_pipeline(self.directory)
+        return lambda image, points: embed_at(pipeline, image, points)
 
 
 @dataclass(frozen=True, slots=True)

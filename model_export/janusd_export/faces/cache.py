@@ -13,6 +13,7 @@ Trust boundary: these files are our own; only their shapes are checked.
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,24 @@ class Split:
     held_out: NDArray[np.intp]
     dropped: int
     """Faces left out of both because teachers find them too like a held-out person."""
+
+
+def who_is_held_out(faces: Faces, split: Split) -> str:
+    """A digest of the held-out pictures, whatever their order."""
+    each = sorted(hashlib.sha256(faces.pixels[row].tobytes()).digest() for row in split.held_out)
+    return hashlib.sha256(b"".join(each)).hexdigest()[:16]
+
+
+def check_held_out(now: str, then: object) -> None:
+    """Raise ExportError where others were held out when a network learnt: they would judge it unfairly.
+
+    `then` is nothing where it was not noted yet.
+    """
+    if then and then != now:
+        raise ExportError(
+            "this cache holds out other people than when the network was trained, maybe some it learnt from:"
+            " use the cache as it was (what is imported or taken out since changes the draw), or train anew"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,8 @@ class Collection(msgspec.Struct, frozen=True):
 class _Found:
     face: FaceInPhoto
     embedding: NDArray[np.float32]
-    picture: NDArray[np.uint8]
-    """The face with some surroundings, RGB."""
+    coded: bytes
+    """The face with some surroundings, as a PNG: thousands of them are kept until all are sorted."""
 
 
 def photographs(place: Path) -> list[Path]:
@@ -157,8 +157,8 @@ def sort_photos(
                 unfit.append(taken)
             else:
                 found.append(taken)
-    if len(found) > MOST_FACES:
-        raise ExportError(f"{place} holds {len(found):,} faces, more than {MOST_FACES:,}: sort it in parts")
+        if len(found) > MOST_FACES:
+            raise ExportError(f"{place} holds more than {MOST_FACES:,} faces: sort it in parts")
     stacks = _stack(found, threshold)
     collection = Collection(
         f"{pipeline.spec.name} version {pipeline.spec.version}", threshold, fmr, len(paths), digest,
@@ -308,12 +308,12 @@ def _look(image: Image, face: Face, name: str, pipeline: Pipeline) -> _Found | F
     return _Found(where, pipeline.embed(image, face), _surroundings(image, face))
 
 
-def _surroundings(image: Image, face: Face) -> NDArray[np.uint8]:
+def _surroundings(image: Image, face: Face) -> bytes:
     box, (height, width) = face.box_px, image.shape[:2]
     edge = _MARGIN * max(box.width, box.height)
     left, right = max(0, int(box.x - edge)), min(width, int(box.x + box.width + edge))
     top, bottom = max(0, int(box.y - edge)), min(height, int(box.y + box.height + edge))
-    return np.ascontiguousarray(image[top:bottom, left:right])
+    return cv2.imencode(".png", image[top:bottom, left:right, ::-1])[1].tobytes()
 
 
 def _stack(found: list[_Found], threshold: float) -> list[tuple[list[int], float]]:
@@ -348,8 +348,7 @@ def _write_stacks(out: Path, found: list[_Found], stacks: list[tuple[list[int], 
             faces = []
             for place, row in enumerate(rows):
                 file = f"{stack.folder}/{place:03d}.png"
-                _, coded = cv2.imencode(".png", found[row].picture[:, :, ::-1])
-                (out / file).write_bytes(coded.tobytes())
+                (out / file).write_bytes(found[row].coded)
                 faces.append(msgspec.structs.replace(found[row].face, file=file))
             yield msgspec.structs.replace(stack, faces=tuple(faces))
     except OSError as error:

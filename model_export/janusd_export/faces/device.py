@@ -1,8 +1,8 @@
 """The door's own path from photograph to embedding, for measuring: detector, alignment, int8 encoder.
 
 No quality floor refuses a photograph. What is measured is what runs: `Pipeline` of `janusd` with the released
-model directory. Embeddings are kept in a cache by the picture's digest, so that a second measurement takes
-seconds; detections are kept apart from embeddings, because they stay when the encoder changes.
+model directory. Embeddings are kept in a cache by the digests of the picture and of that code, so that a
+second measurement takes seconds; detections are kept apart, because they stay when the encoder changes.
 
 A photograph may be changed before the detector sees it (`changes.py`), and another encoder may take the int8
 one's place behind the same detector (`peers.py`); each has a cache of its own.
@@ -10,7 +10,9 @@ one's place behind the same detector (`peers.py`); each has a cache of its own.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusd import models
+from janusd import pipeline as door
+from janusd.core import align, detect, embed, tensors, warp
 from janusd.core.align import TEMPLATE
 from janusd.core.types import Box, Face, Image, Points
 from janusd.pipeline import Pipeline
@@ -123,6 +127,7 @@ def embed_photos(
     model = other.key if other else f"{'mirrored-' if encoder.mirrored else ''}{encoder.sha256[:16]}"
     # Another detector finds other points.
     finder = f"-{'-'.join(d[:8] for d in described.detector.files.values())}" if described.detector else ""
+    finder += f"-{_code_digest()}"
     plain = _Cache(cache_dir, model, finder)
     seen = _Cache(cache_dir, model, finder, "changed-") if change else plain
     pictures = [hashlib.sha256(photo.read()).hexdigest() for photo in chosen]
@@ -236,6 +241,13 @@ def embed_at(pipeline: Pipeline, image: Image, landmarks_px: NDArray[np.float32]
         return np.zeros(pipeline.spec.output.shape[-1], np.float32)
     (left, top), (right, bottom) = landmarks_px.min(axis=0).tolist(), landmarks_px.max(axis=0).tolist()
     return pipeline.embed(image, Face(Box(left, top, right - left, bottom - top), landmarks_px, 1.0))
+
+
+@functools.cache
+def _code_digest() -> str:
+    """Of the code that an embedding depends on besides its networks: what it gave before counts no more."""
+    told = [inspect.getsource(module) for module in (align, detect, embed, tensors, warp, door)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
 
 
 def encoder_ms(directory: Path, runs: int = 100) -> float:

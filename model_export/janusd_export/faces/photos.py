@@ -11,6 +11,7 @@ folder end in an ExportError that names them; nothing is skipped silently.
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -67,9 +68,24 @@ def open_photos(place: Path) -> tuple[Photo, ...]:
     return tuple(sorted(found, key=lambda photo: (photo.person, photo.name)))
 
 
+def by_name(photos: Iterable[Photo]) -> dict[str, Photo]:
+    """The photographs by their names. Raises ExportError where two share one: a list of pairs names them."""
+    found: dict[str, Photo] = {}
+    for photo in photos:
+        if (other := found.setdefault(photo.name, photo)) is not photo:
+            raise ExportError(
+                f"two photographs are called {photo.name} ({other.person}'s and {photo.person}'s):"
+                " give each file a name of its own"
+            )
+    return found
+
+
 def decode(coded: bytes, name: str) -> Image:
     """The picture as RGB. Raises ExportError naming it."""
-    pixels = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR_BGR) if coded else None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR_BGR) if coded else None
+    except cv2.error:  # it claims to be larger than OpenCV takes
+        pixels = None
     if pixels is None:
         raise ExportError(f"{name} is not a readable picture: remove it or replace it")
     return np.ascontiguousarray(pixels[:, :, ::-1]).astype(np.uint8, copy=False)
@@ -87,16 +103,22 @@ def _of_tree(place: Path) -> list[Photo]:
 
 def _of_tar(tar: Path) -> list[Photo]:
     found = []
+    ends = 0
     try:
         length = tar.stat().st_size
         with tarfile.open(tar, "r:") as archive:
             for member in archive:
                 path = PurePosixPath(member.name)
+                ends = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 if not member.isfile() or path.suffix.lower() not in ENDINGS:
                     continue
                 if member.offset_data + member.size > length:
                     raise tarfile.ReadError("unexpected end of data")
                 found.append(Photo(path.parent.name, path.stem, tar, member.offset_data, member.size))
+        with tar.open("rb") as file:  # tarfile takes a cut between two members for the end
+            file.seek(ends)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("no end mark")
     except (tarfile.TarError, OSError) as error:
         raise ExportError(f"{tar} is damaged or cut off ({error}): fetch it again") from error
     return found

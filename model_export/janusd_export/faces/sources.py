@@ -362,7 +362,13 @@ def _index(table: Path) -> Iterator[tuple[str, dict[str, dict[str, str]]]]:
             rows = csv.DictReader(file)
             if missing := _SHARD_COLUMNS - set(rows.fieldnames or ()):
                 raise ExportError(f"{table} has no column {', '.join(sorted(missing))}")
-            for shard, group in itertools.groupby(rows, key=lambda row: row["shard"]):
+
+            def whole(row: dict[str, str]) -> dict[str, str]:
+                if any(row[column] is None for column in _SHARD_COLUMNS):
+                    raise ExportError(f"{table} is cut off in line {rows.line_num}: fetch it again")
+                return row
+
+            for shard, group in itertools.groupby(map(whole, rows), key=lambda row: row["shard"]):
                 yield shard, {row["key"]: row for row in group}
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise ExportError(f"{table} cannot be read ({error}): give the folder of the shards") from error

@@ -235,8 +235,8 @@ def _pack(out: Path, numbers: range, plan: Plan, a_shard: int) -> None:
     write_shard(out / f"{name}.tar", faces)
     is_full = len(numbers) == a_shard
     folder = out / "index" if is_full else out / "pieces"
-    write_index(folder / f"{name}.csv", (face.row(f"{name}.tar") for face in faces))
     _write_refused(folder / f"{name}.refused", refused)
+    write_index(folder / f"{name}.csv", (face.row(f"{name}.tar") for face in faces))  # last: it is done
     if is_full:
         for number in numbers:
             _piece(out, number).with_suffix(".webp").unlink(missing_ok=True)
@@ -254,6 +254,8 @@ def _listed(out: Path, ending: str) -> Iterator[list[str]]:
     """The lines of all shards, in their order: those of finished ones, then those of the last."""
     for folder in (out / "index", out / "pieces"):
         for path in sorted(folder.glob(f"*.{ending}")):
+            if folder.name == "pieces" and (out / "index" / path.name).exists():
+                continue  # finished since, and killed before this one was removed
             with path.open(newline="", encoding="utf-8") as file:
                 yield from csv.reader(file)
 

@@ -18,7 +18,7 @@ from janusd_export.evaluation import comparison, findings
 from janusd_export.evaluation.comparison import Comparison
 from janusd_export.evaluation.findings import Evaluation, TailCheck
 from janusd_export.faces import device
-from janusd_export.faces.photos import Photo, open_photos
+from janusd_export.faces.photos import Photo, by_name, open_photos
 from janusd_export.training import runs
 from janusd_export.training.runs import Run
 
@@ -162,7 +162,7 @@ def allow_faces(licence: str, place: Path, models_dir: Path = models.RELEASED) -
     """
     if not licence.strip():
         raise ExportError("--may-show-faces needs the licence under which these faces may be shown")
-    photos = {photo.name: photo for photo in open_photos(place)}
+    photos = by_name(open_photos(place))
     detector = device.open_detector(models.load(models_dir))
     return Faces(licence.strip(), photos, lambda image: device.central_face(image, detector.detect(image)))
 

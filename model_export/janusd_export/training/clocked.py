@@ -142,14 +142,11 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     diary.mkdir(exist_ok=True)
     say = RunLog(diary if crew.leads else None)
     say(event="start", step=step, **work.about)
-    if progress >= 1.0:
-        if crew.size > 1:
-            dist.destroy_process_group()
-        return
 
     # 2. Steps, until the schedule is through.
     clock, validated, first_step, mean_loss = time.monotonic(), time.monotonic(), step, 0.0
-    for number in itertools.count(step * crew.size + crew.rank, crew.size):
+    numbers = itertools.count(step * crew.size + crew.rank, crew.size)
+    for number in numbers if progress < 1.0 else ():  # one that has ended takes no step
         rate = run.learning_rate * _shape(progress, run.warmup)
         terms = work.batch(network, np.random.default_rng([work.seed, number]), True)
         terms.total.backward()

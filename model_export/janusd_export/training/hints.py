@@ -13,6 +13,8 @@ Trust boundary: these files are our own; only their shapes are checked.
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,11 +105,11 @@ def make_hints(
         np.savez(fit_path, allow_pickle=False, **_fit(teacher, faces))
         for k, (side, channels) in enumerate(zip(_SIDES, _CHANNELS, strict=True)):
             shape = (len(faces.pixels), 2, side, side, channels)
-            np.lib.format.open_memmap(cache_dir / f"hints-{k}.npy", "w+", np.int8, shape)
+            _make_room(cache_dir / f"hints-{k}.npy", shape)
         np.save(place, 0)
     with np.load(fit_path) as loaded:
         fitted = {name: loaded[name] for name in loaded}
-    maps = [np.load(cache_dir / f"hints-{k}.npy", mmap_mode="r+") for k in range(len(_LAYERS))]
+    maps = _begun(cache_dir, faces)
     for start in range(int(np.load(place)), len(faces.pixels), _BATCH):
         rows = np.arange(start, min(start + _BATCH, len(faces.pixels)))
         for mirrored in (0, 1):
@@ -150,6 +152,29 @@ class _Teacher:
         x[:count] = (crops.astype(np.float32) - 127.5) / 127.5
         outputs = list(self._network(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).values())
         return [output[:count].transpose(0, 2, 3, 1) for output in outputs[1:]]
+
+
+def _begun(cache_dir: Path, faces: Faces) -> list[np.memmap[Any, Any]]:
+    """The three files, to be written into. Raises ExportError where they are of other faces."""
+    places = (cache_dir / f"hints-{k}.npy" for k in range(len(_LAYERS)))
+    maps: list[np.memmap[Any, Any]] = [np.load(path, mmap_mode="r+") for path in places]
+    if len(maps[0]) != len(faces.pixels):
+        raise ExportError(f"the hints of {cache_dir} are of {len(maps[0]):,} faces: make them --again")
+    return maps
+
+
+def _make_room(path: Path, shape: tuple[int, ...]) -> None:
+    """An array of nothing, with all its blocks: a disk that fills up later would end the process unasked."""
+    np.lib.format.open_memmap(path, "w+", np.int8, shape).flush()
+    try:
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        path.unlink()
+        raise ExportError(
+            f"{path} needs {math.prod(shape) / 1e6:,.0f} MB ({error.strerror}): make room, or keep the cache"
+            " on another disk"
+        ) from error
 
 
 def _crops(faces: Faces, rows: NDArray[np.intp], *, mirrored: bool) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from janusd_export.errors import ExportError
-from janusd_export.faces.cache import Faces, Split, open_faces, split_people
+from janusd_export.faces.cache import Faces, Split, check_held_out, open_faces, split_people, who_is_held_out
 from janusd_export.faces.mixtures import Mixtures, opinions_of_mixtures
 from janusd_export.faces.targets import fit_fusion, towards_person, unit
 from janusd_export.metrics import same_and_different, true_match_rate
@@ -135,7 +135,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     optimizer = Optimizer(student, objective, schedule)
     taught_by = checkpoints.taught_by(recipe, faces.teacher_names, start_from)
     step, seconds = 0, 0.0
-    checkpoint = run_dir / "checkpoint.pt"
+    checkpoint, held_out = run_dir / "checkpoint.pt", who_is_held_out(faces, split)
     if checkpoint.exists():
         state = checkpoints.load(checkpoint, device)
         student.load_state_dict(state["student"])
@@ -143,6 +143,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
         average = state["average"]
         optimizer.load(state["optimizer"])
         step, seconds = state["step"], state["seconds"]
+        check_held_out(held_out, state.get("held_out"))
         taught_by = sorted({*taught_by, *state.get("taught_by", ())})
 
     say = RunLog(run_dir if crew.leads else None)
@@ -165,10 +166,6 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     steps_an_epoch = max(1, len(split.train) // (schedule.batch * crew.size))
     total = None if schedule.epochs is None else round(schedule.epochs * steps_an_epoch)
     progress = step / total if total else seconds / (60.0 * (schedule.minutes or 1.0))
-    if progress >= 1.0:  # it has ended; with a longer schedule in the recipe it would go on
-        if crew.size > 1:
-            dist.destroy_process_group()
-        return
     part = torch.zeros((), dtype=torch.int64).share_memory_()  # of the run; read by the loaders
     batches = Batches(
         faces,
@@ -182,7 +179,8 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
     numbers = itertools.count(step * crew.size + crew.rank, crew.size)
     clock, validated, first_step, mean_loss = time.monotonic(), time.monotonic(), step, 0.0
     parts: dict[str, float] = {}
-    for batch in stream(batches, numbers, schedule.loaders):
+    # One that has ended takes no step; with a longer schedule in its recipe it goes on.
+    for batch in stream(batches, numbers, schedule.loaders) if progress < 1.0 else ():
         rate = schedule.learning_rate * _shape(progress, schedule.warmup)
         part.fill_(recipe.part(progress))
         objective.losses = recipe.loss_recipes[int(part)]
@@ -245,6 +243,7 @@ def _train(  # noqa: PLR0915  # one run reads top to bottom
                     "progress": progress,
                     "seconds": seconds,
                     "taught_by": taught_by,
+                    "held_out": held_out,
                 },
             )
             validated = time.monotonic()
