@@ -14,15 +14,16 @@ from typing import Any
 from janusd import models
 
 
-def measuring(parser: argparse.ArgumentParser) -> None:
-    """Declare what all verbs that measure a model take."""
+def measuring(parser: argparse.ArgumentParser, *, keeps_embeddings: bool = False) -> None:
+    """Declare what all verbs that measure a model take, and those that embed the photographs of a folder."""
     parser.add_argument(
         "--models", type=Path, default=models.RELEASED, help="model directory (the released one)"
     )
-    parser.add_argument(
-        "--cache", type=Path, help="keep embeddings here, so that the next measurement is quick"
-    )
-    parser.add_argument("--jobs", type=int, default=1, help="processes that embed photographs")
+    if keeps_embeddings:
+        parser.add_argument(
+            "--cache", type=Path, help="keep embeddings here, so that the next measurement is quick"
+        )
+        parser.add_argument("--jobs", type=int, default=1, help="processes that embed photographs")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -65,7 +65,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="keep everything found, for janus-export report"
     )
-    measuring(parser)
+    measuring(parser, keeps_embeddings=True)
 
 
 def run(options: argparse.Namespace) -> None:

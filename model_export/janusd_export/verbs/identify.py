@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="with --lfw: which draw (0)")
     parser.add_argument("--fpir", type=float, action="append", help="a promise; may be given several times")
-    measuring(parser)
+    measuring(parser, keeps_embeddings=True)
 
 
 def run(options: argparse.Namespace) -> None:
