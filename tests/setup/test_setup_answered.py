@@ -197,6 +197,15 @@ def test_a_vault_keeps_its_key(set_up: Path) -> None:
         setup(set_up, answers='[keys]\nsource = "credential"')
 
 
+def test_a_vault_keeps_its_key_after_the_files_were_undone(set_up: Path, capsys: Screen) -> None:
+    assert setup(set_up, "--undo") == 0
+    with pytest.raises(ConfigError, match="the vault here is sealed with file"):
+        setup(set_up, answers='[keys]\nsource = "credential"')
+    assert setup(set_up, answers="") == 0
+    assert "make a key" not in shown(capsys)
+    assert config.load(set_up / "etc/janus/janus.toml").vault.key == "file"
+
+
 def test_a_file_that_is_broken_is_named_and_left_alone(set_up: Path) -> None:
     path = set_up / "etc/janus/janus.toml"
     path.write_text("[camera\n")

@@ -10,19 +10,22 @@ import pytest
 
 from janusd import survey
 from janusd.cli.setup.answers import Answers, CameraAnswer, KeysAnswer
+from janusd.cli.setup.memory import Action, Memory
 from janusd.cli.setup.scout import Camera, Key
 from janusd.cli.setup.steps.camera import CameraStep
 from janusd.cli.setup.steps.keys import KeysStep
 
 WEBCAM = Camera("opencv", "/dev/video0", "HD Webcam", identity="HD Webcam @ usb-1.2, 046d:0826, serial 9D")
 TPM = Key("tpm", "credential", "none", "A systemd credential, sealed by this device's TPM", True, "stops")
+BOARD = Key("board", "credential", "credential", "A credential, and the board", False, "stops")
 FILE = Key("file", "file", "none", "A file", False, "stops nobody")
 
 
 def desk(folder: Path, answers: Answers, *, tpm: bool = True, is_device: bool = True) -> Any:
     place = SimpleNamespace(is_device=is_device, vault=folder / "janus", credential=folder / "credential")
-    found = SimpleNamespace(cameras=(WEBCAM,), keys=(TPM, FILE), tpm=tpm)
-    return SimpleNamespace(janus={}, answers=answers, found=found, place=place)
+    found = SimpleNamespace(cameras=(WEBCAM,), keys=(TPM, BOARD, FILE), tpm=tpm)
+    kept = Memory(folder / "setup")
+    return SimpleNamespace(janus={}, answers=answers, found=found, place=place, memory=kept)
 
 
 def settings(step: CameraStep | KeysStep, asked: Any) -> dict[str, object]:
@@ -56,6 +59,21 @@ def test_a_new_vault_is_counted_where_there_is_a_tpm(
     (tmp_path / "janus").mkdir()
     (tmp_path / "janus" / "vault.db").touch()  # one that is there keeps what it has
     assert "counter" not in settings(KeysStep(), chosen)
+
+
+def test_a_vault_that_outlives_its_configuration_keeps_binding_and_counter(tmp_path: Path) -> None:
+    noted = {"key": "credential", "binding": "credential", "counter": "tpm2"}
+    asked = desk(tmp_path, Answers())
+    asked.memory.begin("2026-11-22T08:00:00+00:00")
+    asked.memory.note(Action("keys", "vault", str(tmp_path / "janus"), vault=noted))
+    (tmp_path / "janus").mkdir()
+    (tmp_path / "janus" / "vault.db").touch()
+    asked.memory = Memory(tmp_path / "setup")  # as the next setup reads it
+    KeysStep().suggest(asked)
+    assert asked.answers.keys == KeysAnswer("board")
+    assert settings(KeysStep(), asked) == noted
+    asked.janus = {"vault": {"key": "file"}}  # what stands there counts
+    assert "counter" not in settings(KeysStep(), asked)
 
 
 def test_the_survey_sees_a_tpm(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ class Action(msgspec.Struct):
     """A file's text before; None where there was none. A unit: "enabled" or not, and "active" or not."""
     after: str = ""
     """SHA-256 of the file that was written."""
+    vault: dict[str, str] = {}
+    """Of a vault: what [vault] said of its key when it was made. Undoing takes that file away."""
 
 
 class Run(msgspec.Struct):
@@ -71,6 +73,11 @@ class Memory:
     def last(self) -> Run | None:
         """The newest run that is not undone."""
         return next((run for run in reversed(self.runs) if run.state != "undone"), None)
+
+    def vault(self, name: str) -> dict[str, str]:
+        """What was noted of the key when the vault in that folder was made; also of a run that was undone."""
+        made = [action for run in self.runs for action in run.actions if action.kind == "vault"]
+        return next((action.vault for action in reversed(made) if action.name == name), {})
 
     def begin(self, at: str) -> Run:
         """Begin a run."""

@@ -22,6 +22,8 @@ from janusd.errors import InstallerError
 _USER = "janus"
 _WITH = {"tpm": ["--with-key=tpm2"], "board": [], "credential": []}
 _PREPARE_S = 120.0
+_NOTED = ("key", "binding", "counter")
+"""Of [vault]: what opens a vault, and what vouches for it."""
 
 
 class KeysStep(Quiet):
@@ -96,9 +98,10 @@ class KeysStep(Quiet):
             Setting("janus", Change("vault", "key", key.source, "credential; file to try things")),
             Setting("janus", Change("vault", "binding", key.binding, "hardware that must answer")),
         ]
-        if self._will_count(desk, key):
+        counter = "tpm2" if self._will_count(desk, key) else self._said(desk).get("counter")
+        if counter:
             settings.append(
-                Setting("janus", Change("vault", "counter", "tpm2", "tells an older disk put back"))
+                Setting("janus", Change("vault", "counter", counter, "tells an older disk put back"))
             )
         return settings
 
@@ -123,7 +126,9 @@ class KeysStep(Quiet):
             desk.memory.note(Action(self.name, "credential", str(desk.place.credential)))
             _make_credential(desk, key)
             desk.done.append(f"made a key; it {key.stops}")
-        desk.memory.note(Action(self.name, "vault", str(desk.place.vault)))
+        said = desk.janus.get("vault", {})
+        noted = {name: said[name] for name in _NOTED if name in said}
+        desk.memory.note(Action(self.name, "vault", str(desk.place.vault), vault=noted))
         _prepare(desk, key)
         what = "a key and an empty vault" if key.source == "file" else "an empty vault"
         desk.done.append(f"made {what} in {desk.place.vault}")
@@ -147,11 +152,18 @@ class KeysStep(Quiet):
 
     def _present(self, desk: Desk) -> str:
         """Which of the choices the configuration amounts to."""
-        vault = desk.janus.get("vault", {})
+        vault = self._said(desk)
         source, binding = vault.get("key", "credential"), vault.get("binding", "none")
         if source == "file":
             return "file" if binding == "none" else ""
         return {"none": "credential", "credential": "board"}.get(binding, "")
+
+    def _said(self, desk: Desk) -> dict[str, Any]:
+        """[vault] as it is; where it names no key, as it was noted for the vault that is there."""
+        vault: dict[str, Any] = desk.janus.get("vault", {})
+        if "key" in vault or not self._has_vault(desk):
+            return vault
+        return {**vault, **desk.memory.vault(str(desk.place.vault))}
 
     def _chosen(self, desk: Desk) -> Key | None:
         answer = desk.answers.keys
