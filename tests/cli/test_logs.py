@@ -83,6 +83,23 @@ def test_visits_are_counted_by_person_and_day(
     assert [one["times"] for one in json.loads(capsys.readouterr().out)] == [2, 1]
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_visits_say_that_older_lines_are_not_counted(
+    door: FakeDoor, capsys: Screen, monkeypatch: pytest.MonkeyPatch, form: list[str]
+) -> None:
+    monkeypatch.setattr(logs, "_MOST_ENTRIES", len(door.entries))
+    assert main(["visits", *form]) == 0
+    assert "Older than the newest 5 lines: not counted." in capsys.readouterr().err
+
+
+def test_a_picture_of_a_late_entry_can_be_asked_for(door: FakeDoor, tmp_path: Path, capsys: Screen) -> None:
+    assert main(["log", "snapshot", "4", "--file", str(tmp_path / "who.jpg")]) == 0
+    assert (tmp_path / "who.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert main(["log", "snapshot", "123456", "--json"]) == 1
+    assert ("snapshot", 123456) in door.asked
+    assert "there is no snapshot of entry 123456" in capsys.readouterr().err
+
+
 def test_what_is_not_an_unlock_is_no_visit() -> None:
     unlock = Entry(1, "2026-11-21T07:14:40+00:00", "decision", "matched", "Ada", "")
     others = [replace(unlock, kind="fault"), replace(unlock, reason="not_now"), replace(unlock, at="x")]

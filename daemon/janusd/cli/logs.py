@@ -87,6 +87,8 @@ def visits(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     """Who was let in how often, by day."""
     entries = door.log(args.since or "", _MOST_ENTRIES)
     found = count(entries)
+    if len(entries) == _MOST_ENTRIES:
+        print(f"Older than the newest {_MOST_ENTRIES} lines: not counted.", file=sys.stderr)
     if args.json:
         print(json.dumps([asdict(one) for one in found], indent=2))
         return Exit.OK
@@ -97,8 +99,6 @@ def visits(door: RemoteDoor, args: argparse.Namespace) -> Exit:
         when = one.first if one.times == 1 else f"{one.first} to {one.last}"
         doubt = f"  ({one.disputed} disputed)" if one.disputed else ""
         print(f"{one.day}  {escape(one.name):<{width}}  {one.times:3}x  {when}{doubt}")
-    if len(entries) == _MOST_ENTRIES:
-        print(f"Older than the newest {_MOST_ENTRIES} lines: not counted.", file=sys.stderr)
     return Exit.OK
 
 

@@ -166,7 +166,8 @@ def make_parser() -> argparse.ArgumentParser:
     log.add_argument("what", nargs="?", default="show",
                      choices=("show", "verify", "export", "checkpoint", "snapshot"),
                      help="show it, check it, print JSON lines, get a checkpoint or a picture")  # fmt: skip
-    log.add_argument("number", nargs="?", type=_count, help="with snapshot: the entry of a refusal")
+    log.add_argument("number", nargs="?", type=people_verbs.entry_number,
+                     help="with snapshot: the entry of a refusal")  # fmt: skip
     log.add_argument("--checkpoint", type=Path, metavar="FILE", help="with verify: what you carried away")
     log.add_argument(
         "--file",

@@ -65,7 +65,7 @@ def declare(verb: Callable[..., argparse.ArgumentParser]) -> None:
         more="It is marked in the door log. Where [disputes] keep_unlocks is set, the face of that try\n"
         "is kept as a guard: whoever looks like it is no longer taken for that person.",
     )  # fmt: skip
-    one.add_argument("number", type=_number, metavar="NUMBER", help="as janusctl log shows it")
+    one.add_argument("number", type=entry_number, metavar="NUMBER", help="as janusctl log shows it")
     one = verb(
         "confirm", confirm, "give the word for somebody who needs it besides their face",
         "janusctl confirm bob",
@@ -111,7 +111,8 @@ def _moment(text: str) -> str:
         raise argparse.ArgumentTypeError(str(e)) from e
 
 
-def _number(text: str) -> int:
+def entry_number(text: str) -> int:
+    """An entry of the door log, for argparse."""
     if not text.isdecimal() or len(text) > 18 or int(text) == 0:
         raise argparse.ArgumentTypeError(f"cannot use {text!r}; give a number that janusctl log shows")
     return int(text)
