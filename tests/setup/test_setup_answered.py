@@ -121,6 +121,16 @@ def test_what_is_impossible_here_is_said_before_anything_is_touched(
     assert not (root / "var").exists()
 
 
+def test_each_problem_of_a_file_is_a_line_of_its_own(tmp_path: Path, capsys: Screen) -> None:
+    file = tmp_path / "answers.toml"
+    file.write_text("[promise]\n" + "".join(f"field_{number} = 1\n" for number in range(20)))
+    assert main(["setup", "--root", str(tmp_path / "device"), "--answers", str(file)]) == Exit.REFUSED
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 20
+    assert all(line.startswith("janusctl: ") and "field_" in line for line in lines)
+    assert lines[-1].endswith("; nothing was changed")
+
+
 def test_without_a_chip_there_is_no_lock_to_choose(tmp_path: Path) -> None:
     bare = device(tmp_path / "bare", chip="")
     with pytest.raises(ConfigError, match=r'no GPIO chip to use .none is found.; write lock = "none"'):

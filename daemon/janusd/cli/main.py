@@ -50,13 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except JanusError as e:
         if args.json:
             print(json.dumps(problem(e), indent=2))
-        return _complain(str(e), exit_of(e))
+        # What setup lists comes from files of this device; elsewhere a name could forge a line.
+        return _complain(*(str(e).splitlines() if args.verb == "setup" else (str(e),)), code=exit_of(e))
     except verbs.Usage as e:
-        return _complain(str(e), Exit.USAGE)
+        return _complain(str(e), code=Exit.USAGE)
     except (KeyboardInterrupt, EOFError):
         print(file=sys.stderr)  # the terminal's cursor stands behind ^C
         what = "the enrolment was abandoned; nothing was stored" if args.verb == "enrol" else "interrupted"
-        return _complain(what, Exit.INTERRUPTED)
+        return _complain(what, code=Exit.INTERRUPTED)
     except BrokenPipeError:  # `janusctl log | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
@@ -316,8 +317,9 @@ def _examples(*lines: str) -> str:
     return "examples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def _complain(what: str, code: Exit) -> Exit:
-    print(f"janusctl: {escape(what, 500)}", file=sys.stderr)
+def _complain(*lines: str, code: Exit) -> Exit:
+    for line in lines:
+        print(f"janusctl: {escape(line, 500)}", file=sys.stderr)
     return code
 
 
