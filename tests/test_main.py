@@ -51,6 +51,17 @@ def test_prepare_makes_key_and_vault_once(tmp_path: Path, capsys: pytest.Capture
     assert key.read_bytes() == before
 
 
+def test_prepare_makes_no_second_key_for_a_vault_that_lost_its_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path)
+    composition.main(["--config", str(path), "--prepare"])
+    (tmp_path / "state" / "key").unlink()
+    assert composition.main(["--config", str(path), "--prepare"]) == 1
+    assert "put the key back" in capsys.readouterr().err
+    assert not (tmp_path / "state" / "key").exists()
+
+
 def test_prepare_makes_the_counter_and_counts_an_anchor_of_before_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,7 +72,7 @@ def test_prepare_makes_the_counter_and_counts_an_anchor_of_before_it(
     with software_tpm(tmp_path / "tpm") as device:
         path.write_text(path.read_text() + f'counter = "tpm2"\ncounter_device = "{device}"\n')
         counted = configuration.load(path)
-        with pytest.raises(AnchorLost, match="janusd --prepare"):
+        with pytest.raises(AnchorLost, match="janusctl setup --step keys"):
             add_somebody(counted, "Eve")
         capsys.readouterr()
         assert composition.main(["--config", str(path), "--prepare"]) == 0

@@ -168,7 +168,7 @@ class VaultSection(_Section, frozen=True):
     counter_device: str = "/dev/tpmrm0"
     """For counter = "tpm2": the kernel's device of it, or a socket of swtpm."""
     counter_index: Annotated[int, Meta(ge=0x0180_0000, le=0x01BF_FFFF)] = 0x0180_4A41
-    """For counter = "tpm2": where in the TPM; janusd --prepare makes it. Two vaults need two."""
+    """For counter = "tpm2": where in the TPM; janusctl setup --step keys makes it. Two vaults need two."""
     keep_crops: bool = False
     """Whether sealed pictures of the enrolled faces are kept, so that another encoder needs nobody to enrol
     anew. False destroys what is kept, at the next start. Ask the people first; docs/adr/0019."""

@@ -311,12 +311,18 @@ def counter(section: VaultSection) -> Counter | None:
 def prepare(config: Config) -> list[str]:
     """Make the key file, the counter and the empty vault, each only where it is missing; what was made.
 
-    A counter that was turned on just now vouches from here on for the anchor that is there.
+    A counter that was turned on just now vouches from here on for the anchor that is there. Raises
+    KeyUnavailable where a vault has lost its key.
     """
     made: list[str] = []
     folder = Path(config.vault.directory)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if config.vault.key == "file" and not _key_file(config.vault).exists():
+        if _vault_path(config.vault).exists():
+            raise KeyUnavailable(
+                f"{_key_file(config.vault)} is gone, and the vault is there",
+                "put the key back: a new one would open nothing",
+            )
         create_key_file(_key_file(config.vault))
         made.append(f"key {_key_file(config.vault)}")
     ring, anchored = key_ring(config.vault), anchor(config.vault)
@@ -340,7 +346,8 @@ def compose(config: Config) -> DoorService:
     if not _vault_path(config.vault).exists() and anchored.read() is None:
         raise InstallerError(
             f"there is no vault at {_vault_path(config.vault)}",
-            "make one: janusd --prepare --config FILE; a vault that was there and is gone means lost people",
+            "make one: sudo janusctl setup --step keys, or without set-up: janusd --prepare --config FILE; "
+            "a vault that was there and is gone means lost people",
         )
     cv2.setNumThreads(threads_of(config.model))
     ring = key_ring(config.vault)

@@ -48,8 +48,9 @@ _BUSY = frozenset({0x908, 0x90A, 0x920, 0x922})  # yielded, testing, NV rate, re
 _BUSY_TRIES, _BUSY_S = 20, 0.1
 _TIMEOUT_S = 5.0
 _GONE = (
-    "a TPM that was cleared or exchanged has another count: make the counter (janusd --prepare), take the"
-    " vault as it is and look who is in it: janusctl vault restore vault.db --accept-older, janusctl people"
+    "a TPM that was cleared or exchanged has another count: make the counter (sudo janusctl setup --step"
+    " keys), take the vault as it is and look who is in it: janusctl vault restore vault.db --accept-older,"
+    " janusctl people"
 )
 
 

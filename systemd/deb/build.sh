@@ -83,7 +83,7 @@ to "$root/docs/man/janusctl.bash" usr/share/bash-completion/completions/janusctl
 to "$root/docs/man/janusctl.zsh" usr/share/zsh/vendor-completions/_janusctl
 to "$root/docs/man/janusctl.fish" usr/share/fish/vendor_completions.d/janusctl.fish
 mkdir -p "$tree/usr/bin"
-ln -s /opt/janus/bin/janusctl "$tree/usr/bin/janusctl"
+for program in janusctl janusd; do ln -s "/opt/janus/bin/$program" "$tree/usr/bin/$program"; done
 
 size=$(du -sk "$tree" | cut -f1)
 next=${for_python%.*}.$((${for_python#*.} + 1))

@@ -14,6 +14,8 @@ from janusd.cli.main import main, make_parser
 from janusd.cli.setup import verb
 from janusd.cli.setup.memory import digest
 from janusd.cli.setup.place import Place
+from janusd.cli.setup.scout import Key
+from janusd.cli.setup.step import Desk
 from janusd.cli.verbs import Usage
 from janusd.errors import ConfigError, InstallerError, JanusError, NotAllowed
 from janusd_hw.fake_gpiod import FakeChip
@@ -214,6 +216,27 @@ def test_a_vault_keeps_its_key_after_the_files_were_undone(set_up: Path, capsys:
     assert setup(set_up, answers="") == 0
     assert "make a key" not in shown(capsys)
     assert config.load(set_up / "etc/janus/janus.toml").vault.key == "file"
+
+
+def test_what_a_vault_lacks_is_made_only_where_that_step_alone_is_asked_for(
+    set_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Screen
+) -> None:
+    monkeypatch.setenv("JANUS_SYSTEMCTL", str(fake_systemctl(tmp_path, set_up)))
+    (set_up / "units/janusd.service").write_text("enabled active")
+    states = []
+
+    def prepare(desk: Desk, key: Key) -> list[str]:
+        del desk, key
+        states.append((set_up / "units/janusd.service").read_text())
+        return ["made TPM counter 0x01804a41"]
+
+    monkeypatch.setattr("janusd.cli.setup.steps.keys._prepare", prepare)
+    assert setup(set_up, answers=WIRED + "[units]\nenable = false") == 0
+    assert not states
+    assert setup(set_up, "--step", "keys", answers="") == 0
+    assert states == ["enabled inactive"]
+    assert (set_up / "units/janusd.service").read_text() == "enabled active"
+    assert "Made TPM counter 0x01804a41." in shown(capsys)
 
 
 def test_a_file_that_is_broken_is_named_and_left_alone(set_up: Path) -> None:

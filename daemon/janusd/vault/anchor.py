@@ -252,8 +252,8 @@ def _check_count(mark: Mark, anchor: Anchor) -> None:
     if mark.count is None:
         raise AnchorLost(
             f"the anchor in {where} was made before there was a counter",
-            "if you turned vault.counter on just now: stop janusd, janusd --prepare, start it; else somebody"
-            " put an older card back",
+            "if you turned vault.counter on just now: sudo janusctl setup --step keys; else somebody put an"
+            " older card back",
         )
     counted = counter.read()
     if mark.count == counted + 1:

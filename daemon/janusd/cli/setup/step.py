@@ -31,6 +31,8 @@ class Desk:
     """janus.toml as it is now; empty where there is none."""
     latch: dict[str, Any]
     """latch.toml likewise."""
+    steps: tuple[str, ...] = ()
+    """Which were asked for, by name."""
     is_dry: bool = False
     has_changed: bool = False
     """Whether this run replaced a file, so that a running janusd must be restarted."""

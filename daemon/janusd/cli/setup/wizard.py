@@ -110,7 +110,8 @@ class Wizard:
             found = self._scout.look(profile)
         self._desk = Desk(
             place=self._place, person=self._person, scout=self._scout, systemd=Systemd(self._place),
-            memory=remembered, found=found, answers=given, janus=janus, latch=latch, is_dry=options.is_dry,
+            memory=remembered, found=found, answers=given, janus=janus, latch=latch, steps=options.steps,
+            is_dry=options.is_dry,
         )  # fmt: skip
         return self._desk
 

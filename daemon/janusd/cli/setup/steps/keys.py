@@ -27,7 +27,11 @@ _NOTED = ("key", "binding", "counter")
 
 
 class KeysStep(Quiet):
-    """Chooses [vault] key and binding; makes the key and the empty vault where they are missing."""
+    """Chooses [vault] key and binding; makes the key and the empty vault where they are missing.
+
+    What is missing beside a vault that is there, such as a counter, is made only where this step alone is
+    asked for: the counter vouches from then on for the anchor it finds, which somebody may have put back.
+    """
 
     name = "keys"
     title = "The vault's key"
@@ -108,8 +112,11 @@ class KeysStep(Quiet):
     def plan(self, desk: Desk) -> list[str]:
         """What is missing and will be made."""
         key, plan = self._chosen(desk), []
-        if key is None or self._has_vault(desk):
+        if key is None:
             return []
+        if self._has_vault(desk):
+            made = "make what is missing beside the vault, such as its counter; janusd is stopped meanwhile"
+            return [made] if desk.steps == (self.name,) else []
         if key.source == "credential" and not desk.place.credential.exists():
             plan.append(f"make a key, sealed in {desk.place.credential}")
         if self._will_count(desk, key):
@@ -120,7 +127,11 @@ class KeysStep(Quiet):
     def apply(self, desk: Desk) -> None:
         """Make what is missing. Raises InstallerError."""
         key = self._chosen(desk)
-        if key is None or self._has_vault(desk):
+        if key is None:
+            return
+        if self._has_vault(desk):
+            if desk.steps == (self.name,):
+                _complete(desk, key)
             return
         if key.source == "credential" and not desk.place.credential.exists():
             desk.memory.note(Action(self.name, "credential", str(desk.place.credential)))
@@ -172,7 +183,7 @@ class KeysStep(Quiet):
         return next((key for key in desk.found.keys if key.key == answer.source), None)
 
     def _will_count(self, desk: Desk, key: Key) -> bool:
-        """Whether a new vault gets a counter; one that is there keeps what it has, see janusd --prepare."""
+        """Whether a new vault gets a counter; one that is there keeps what it has."""
         has_tpm = desk.found.tpm and desk.place.is_device and key.source == "credential"
         return has_tpm and not self._has_vault(desk)
 
@@ -204,12 +215,30 @@ def _make_credential(desk: Desk, key: Key) -> None:
         raise InstallerError(f"cannot make {path}: {error}", remedy) from error
 
 
-def _prepare(desk: Desk, key: Key) -> None:
-    """Run `janusd --prepare` as the user who will own the vault. Raises InstallerError with what it said."""
+def _complete(desk: Desk, key: Key) -> None:
+    """Make what is missing beside a vault, while janusd leaves the anchor alone. Raises InstallerError."""
+    state = desk.systemd.state("janusd.service")
+    if not state.endswith((" active", " activating")):
+        desk.done.extend(_prepare(desk, key))
+        return
+    desk.systemd.run("stop", "janusd.service")
+    try:
+        desk.done.extend(_prepare(desk, key))
+    finally:
+        desk.systemd.run("start", "janusd.service")
+
+
+def _prepare(desk: Desk, key: Key) -> list[str]:
+    """Run `janusd --prepare` as the user who will own the vault; the lines it says.
+
+    Raises InstallerError with what it said.
+    """
     command = programs.command("janusd.main", "--config", str(desk.place.janus), "--prepare")
     user: dict[str, Any] = {}
     if desk.place.is_device and desk.systemd.program:
-        loads = ["LoadCredentialEncrypted=janus-key"] if key.source == "credential" else []
+        loads = []
+        if key.source == "credential":  # the former key too: a change of keys may have been cut off
+            loads = [f"LoadCredentialEncrypted={name}" for name in ("janus-key", "janus-key-previous")]
         if key.binding == "credential":
             desk.systemd.run("start", "janus-binding.service")
             loads.append("LoadCredential=janus-binding")
@@ -223,10 +252,13 @@ def _prepare(desk: Desk, key: Key) -> None:
             command, capture_output=True, text=True, timeout=_PREPARE_S, check=False, **user
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InstallerError(f"janusd --prepare: {error}", "try it by hand") from error
+        raise InstallerError(
+            f"janusd --prepare: {error}", "then again: sudo janusctl setup --step keys"
+        ) from error
     if done.returncode:
         said = (done.stderr.strip() or f"status {done.returncode}").removeprefix("janusd: ")
-        raise InstallerError(f"the vault was not made: {said}", "then: janusctl setup --step keys")
+        raise InstallerError(f"the vault was not prepared: {said}", "then: sudo janusctl setup --step keys")
+    return done.stdout.splitlines()
 
 
 def _become(desk: Desk) -> dict[str, Any]:
