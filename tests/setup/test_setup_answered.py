@@ -204,6 +204,27 @@ def test_undo_leaves_a_file_that_somebody_changed_since(set_up: Path, capsys: Sc
     assert "changed since, by somebody else, and is not touched" in shown(capsys)
 
 
+def test_below_a_folder_no_command_that_is_named_reaches_the_device(root: Path, capsys: Screen) -> None:
+    assert setup(root, "--skip", "keys", answers="") == 0
+    said = shown(capsys)
+    assert f"janusctl setup --root {root} --undo" in said.replace("- ", "-")
+    assert f"janusctl --socket {root}/run/janus/control doctor" in said
+    assert "sudo" not in said
+    assert Place().typed("setup --undo") == "sudo janusctl setup --undo"
+    assert Place().typed("doctor") == "janusctl doctor"
+
+
+def test_a_folder_without_an_id_is_given_one_which_stays_with_the_vault(root: Path, capsys: Screen) -> None:
+    (root / "etc/machine-id").unlink()
+    assert setup(root, "--dry-run", answers=WIRED) == 0
+    assert "the id that the vault will be bound to" in shown(capsys)
+    assert not (root / "etc/machine-id").exists()
+    assert setup(root, answers=WIRED) == 0
+    made = (root / "etc/machine-id").read_text()
+    assert setup(root, "--undo") == 0
+    assert (root / "etc/machine-id").read_text() == made
+
+
 def test_a_vault_keeps_its_key(set_up: Path) -> None:
     with pytest.raises(ConfigError, match="the vault here is sealed with file"):
         setup(set_up, answers='[keys]\nsource = "credential"')

@@ -166,7 +166,7 @@ def test_one_step_on_another_terminal_and_ctrl_c_says_how_to_go_on(
         terminal.type("\x03")
         assert terminal.end() == 130
         assert "Stopped at the step 'lines'. Nothing was changed." in terminal.all
-        assert "Go on: sudo janusctl setup" in terminal.all
+        assert "Go on: janusctl setup --root" in terminal.all
     assert not (root / "etc/janus").exists()
     assert len(terminal.received) < 8000  # a second on a line of 56 kbit/s
 

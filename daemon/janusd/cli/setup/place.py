@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +49,23 @@ class Place:
         return self.at("/etc/credstore.encrypted/janus-key")
 
     @property
+    def machine_id(self) -> Path:
+        """The device's id, of machine-id(5)."""
+        return self.at("/etc/machine-id")
+
+    @property
     def socket(self) -> Path:
         """The control socket of janusd."""
         return self.at("/run/janus/control")
+
+    def typed(self, words: str) -> str:
+        """`janusctl WORDS` as somebody types it for this place: below a folder it spares the device."""
+        is_setup = words.split(maxsplit=1)[0] == "setup"
+        if self.is_device:
+            return f"{'sudo ' if is_setup else ''}janusctl {words}"
+        if is_setup:
+            return f"janusctl setup --root {shlex.quote(str(self.root))}{words.removeprefix('setup')}"
+        return f"janusctl --socket {shlex.quote(str(self.socket))} {words}"
 
     def may_write(self) -> bool:
         """Whether this user can set the device up."""

@@ -19,7 +19,7 @@ from janusd.errors import ConfigError
 
 JANUS_HEAD = """\
 # What this door does. Written by janusctl setup; your own changes stay.
-# Keys that are missing have their defaults. To check it: janusd --check
+# Keys that are missing have their defaults. To check it: janusd --check --config {path}
 """
 LATCH_HEAD = """\
 # What janus-latchd holds. Written by janusctl setup; your own changes stay.
@@ -59,7 +59,7 @@ def build(desk: Desk) -> Texts:
     janus = [setting.change for setting in settings if setting.file == "janus"]
     latch = [setting.change for setting in settings if setting.file == "latch"]
     return Texts(
-        _edit(old_janus, janus, JANUS_HEAD),
+        _edit(old_janus, janus, JANUS_HEAD.format(path=desk.place.janus)),
         _edit(old_latch, latch, LATCH_HEAD),
     )
 
@@ -109,7 +109,7 @@ def _elsewhere(desk: Desk, has_lines: bool) -> list[Setting]:
         return []
     made = [
         Setting("janus", Change("vault", "directory", str(place.vault))),
-        Setting("janus", Change("vault", "machine_id", str(place.at("/etc/machine-id")))),
+        Setting("janus", Change("vault", "machine_id", str(place.machine_id))),
         Setting("janus", Change("control", "socket", str(place.socket))),
         Setting("janus", Change("latch", "socket", str(place.at("/run/janus-latch.sock")))),
     ]

@@ -83,12 +83,13 @@ class Wizard:
                     "warn",
                     "Interrupted while things were being done. Each file is the old one or the new one.",
                 )
-                person.say("Go on: sudo janusctl setup      Go back: sudo janusctl setup --undo")
+                undo = self._place.typed("setup --undo")
+                person.say(f"Go on: {self._place.typed('setup')}      Go back: {undo}")
             else:
                 where = f" at the step '{self._at}'" if self._at else ""
                 kept = "Your answers so far are kept. " if self._keep() else ""
                 person.mark("warn", f"Stopped{where}. Nothing was changed.")
-                person.say(f"{kept}Go on: sudo janusctl setup")
+                person.say(f"{kept}Go on: {self._place.typed('setup')}")
         return Exit.INTERRUPTED
 
     # Before the questions
@@ -203,7 +204,7 @@ class Wizard:
         person.heading("What would change" if desk.is_dry else "What will change")
         person.explain_with(
             "Green lines are new, red ones go. Each old file stays beside its new one as FILE.bak, and "
-            "'janusctl setup --undo' puts everything back."
+            f"'{self._place.typed('setup --undo')}' puts everything back."
         )
         if not changes and not plan:
             person.mark("ok", "Nothing: everything is as you said.")
@@ -218,7 +219,7 @@ class Wizard:
             person.mark("ok", "A dry run: nothing was changed.")
             return Exit.OK
         if person.is_asked and (changes or plan) and not self._agreed():
-            person.mark("warn", "Nothing was changed. Your answers are kept: sudo janusctl setup")
+            person.mark("warn", f"Nothing was changed. Your answers are kept: {self._place.typed('setup')}")
             return Exit.REFUSED
         self._restart_too(desk, is_changed=bool(changes))
         self._apply(desk, new)
@@ -277,12 +278,10 @@ class Wizard:
     def _farewell(self, desk: Desk) -> None:
         person = self._person
         person.blank()
-        person.say(
-            f"Setup took {desk.since()}. To look after the door: janusctl doctor, janusctl watch, "
-            "janusctl enrol."
-        )
+        verbs = ", ".join(map(self._place.typed, ("doctor", "watch", "enrol")))
+        person.say(f"Setup took {desk.since()}. To look after the door: {verbs}.")
         if desk.done:
-            person.say("To put back what was there before: sudo janusctl setup --undo", "dim")
+            person.say(f"To put back what was there before: {self._place.typed('setup --undo')}", "dim")
 
     # Undoing
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -42,9 +43,8 @@ class EnrolStep(Quiet):
         """Whom, and from what."""
         person = desk.person
         if not desk.systemd.program and _people(desk) is None:
-            person.mark(
-                "warn", "The door does not run, so nobody can be enrolled now. Later: janusctl enrol NAME"
-            )
+            later = desk.place.typed("enrol NAME")
+            person.mark("warn", f"The door does not run, so nobody can be enrolled now. Later: {later}")
             desk.answers.enrol = None
             return
         people = _people(desk)
@@ -99,7 +99,8 @@ class EnrolStep(Quiet):
 
     def undo(self, desk: Desk, action: Action) -> str:
         """People are nobody's to forget on the side."""
-        return f"{action.name} stays enrolled; to remove them: janusctl forget {action.name!r}"
+        forget = desk.place.typed(f"forget {shlex.quote(action.name)}")
+        return f"{action.name} stays enrolled; to remove them: {forget}"
 
     def _enrol(self, desk: Desk, answer: EnrolAnswer) -> None:
         from janusd.cli.main import main  # noqa: PLC0415 - it is what called us
@@ -110,7 +111,8 @@ class EnrolStep(Quiet):
         asked += [] if _people(desk) else ["--role", "owner"]  # whoever is first looks after the door
         code = main(["--socket", str(desk.place.socket), "enrol", answer.name, *source, *asked])
         if code:
-            raise JanusError(f"{answer.name} was not enrolled", "try again: janusctl setup --step enrol")
+            again = desk.place.typed("setup --step enrol")
+            raise JanusError(f"{answer.name} was not enrolled", f"try again: {again}")
         desk.done.append(f"enrolled {answer.name}")
 
     def _try(self, desk: Desk, answer: EnrolAnswer) -> None:
@@ -130,7 +132,7 @@ class EnrolStep(Quiet):
                     return
                 if self._pressed_enter(desk):
                     break
-        person.mark("warn", "The door did not open. 'janusctl watch' says why at each look.")
+        person.mark("warn", f"The door did not open. '{desk.place.typed('watch')}' says why at each look.")
 
     def _pressed_enter(self, desk: Desk) -> bool:
         if not desk.person.is_asked:

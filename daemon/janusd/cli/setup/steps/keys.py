@@ -53,7 +53,7 @@ class KeysStep(Quiet):
         person = desk.person
         if self._has_vault(desk):
             person.mark("ok", self.look(desk))
-            person.say("It stays: another key is given with 'janusctl vault rekey'.", "dim")
+            person.say(f"It stays: another key is given with '{desk.place.typed('vault rekey')}'.", "dim")
             self.suggest(desk)
             return
         keys = desk.found.keys
@@ -121,6 +121,8 @@ class KeysStep(Quiet):
             plan.append(f"make a key, sealed in {desk.place.credential}")
         if self._will_count(desk, key):
             plan.append("make a counter in this device's TPM, which tells an older disk that is put back")
+        if self._lacks_id(desk):
+            plan.append(f"make {desk.place.machine_id}, the id that the vault will be bound to")
         what = "a key and an empty vault" if key.source == "file" else "an empty vault"
         return [*plan, f"make {what} in {desk.place.vault}"]
 
@@ -137,6 +139,8 @@ class KeysStep(Quiet):
             desk.memory.note(Action(self.name, "credential", str(desk.place.credential)))
             _make_credential(desk, key)
             desk.done.append(f"made a key; it {key.stops}")
+        if self._lacks_id(desk):  # not noted: it stays as long as the vault, which undoing leaves
+            memory.replace(desk.place.machine_id, f"{secrets.token_hex(16)}\n")
         said = desk.janus.get("vault", {})
         noted = {name: said[name] for name in _NOTED if name in said}
         desk.memory.note(Action(self.name, "vault", str(desk.place.vault), vault=noted))
@@ -187,6 +191,10 @@ class KeysStep(Quiet):
         has_tpm = desk.found.tpm and desk.place.is_device and key.source == "credential"
         return has_tpm and not self._has_vault(desk)
 
+    def _lacks_id(self, desk: Desk) -> bool:
+        """A folder that stands for a device may have no id; a device has one, or is told how to get it."""
+        return not desk.place.is_device and not desk.place.machine_id.exists()
+
     def _stops(self, key: Key) -> str:
         return f"{key.stops}."
 
@@ -233,6 +241,7 @@ def _prepare(desk: Desk, key: Key) -> list[str]:
 
     Raises InstallerError with what it said.
     """
+    again = desk.place.typed("setup --step keys")
     command = programs.command("janusd.main", "--config", str(desk.place.janus), "--prepare")
     user: dict[str, Any] = {}
     if desk.place.is_device and desk.systemd.program:
@@ -252,12 +261,10 @@ def _prepare(desk: Desk, key: Key) -> list[str]:
             command, capture_output=True, text=True, timeout=_PREPARE_S, check=False, **user
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InstallerError(
-            f"janusd --prepare: {error}", "then again: sudo janusctl setup --step keys"
-        ) from error
+        raise InstallerError(f"janusd --prepare: {error}", f"then again: {again}") from error
     if done.returncode:
         said = (done.stderr.strip() or f"status {done.returncode}").removeprefix("janusd: ")
-        raise InstallerError(f"the vault was not prepared: {said}", "then: sudo janusctl setup --step keys")
+        raise InstallerError(f"the vault was not prepared: {said}", f"then: {again}")
     return done.stdout.splitlines()
 
 

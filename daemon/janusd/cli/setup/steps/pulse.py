@@ -73,7 +73,8 @@ class PulseStep(Quiet):
         if not pulse.relay:
             return
         if trouble := _pulse(desk, pulse.hold_s):
-            raise JanusError(f"the relay: {trouble}", "look at the wires, then: janusctl setup --step pulse")
+            again = desk.place.typed("setup --step pulse")
+            raise JanusError(f"the relay: {trouble}", f"look at the wires, then: {again}")
         desk.done.append(f"released the relay for {pulse.hold_s:g} s; it is locked again")
 
 

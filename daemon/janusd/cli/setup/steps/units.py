@@ -132,7 +132,7 @@ def wait_for(desk: Desk, timeout_s: float = _ANSWERS_S) -> None:
             if "failed" in desk.systemd.state("janusd.service") or time.monotonic() > end_s:
                 raise InstallerError(
                     "janusd was started and does not answer",
-                    "see why: journalctl -u janusd -n 30; to go back: janusctl setup --undo",
+                    f"see why: journalctl -u janusd -n 30; to go back: {desk.place.typed('setup --undo')}",
                 ) from error
             time.sleep(0.2)
         except JanusError:
