@@ -67,6 +67,33 @@ def test_what_is_no_checkpoint_is_said(door: FakeDoor, tmp_path: Path, text: str
     assert "no checkpoint of a door log" in capsys.readouterr().err
 
 
+def test_a_checkpoint_with_foreign_letters_is_said_in_own_words(
+    door: FakeDoor, tmp_path: Path, capsys: Screen
+) -> None:
+    (tmp_path / "no").write_text("janus-log-1:Ä", encoding="utf-8")
+    assert main(["log", "verify", "--checkpoint", str(tmp_path / "no")]) == 2
+    assert capsys.readouterr().err.endswith(": this is no checkpoint of a door log\n")
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        {"tag": "no hex"}, {"tag": 7}, {"number": "2"}, {"number": True}, {"number": 1 << 63},
+        {"at_us": 1.5}, {"name": None}, {"name": "\ud800"}, {"extra": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_export_that_was_altered_is_refused_in_a_line(
+    door: FakeDoor, checkpoint: Path, tmp_path: Path, capsys: Screen, altered: dict[str, object]
+) -> None:
+    main(["log", "export"])
+    first, *rest = capsys.readouterr().out.splitlines()
+    exported = tmp_path / "log.jsonl"
+    exported.write_text("\n".join([json.dumps(json.loads(first) | altered), *rest]))
+    assert main(["log", "verify", "--checkpoint", str(checkpoint), "--file", str(exported)]) == 2
+    assert "is no log that janusctl log export wrote" in capsys.readouterr().err
+
+
 def test_visits_are_counted_by_person_and_day(
     door: FakeDoor, capsys: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from janusd.cli.verbs import Usage
 from janusd.core.forward import Checkpoint, Line, first_wrong
 from janusd.core.reason import Reason
 from janusd.door import Entry, Exported
+from janusd.errors import ControlError
 from janusd.escape import escape
 
 _PAGE = 1000
@@ -132,8 +133,8 @@ def _verify(door: RemoteDoor, args: argparse.Namespace) -> Exit:
         told["entries"] = door.verify_log()
     if args.checkpoint is not None:
         checkpoint = _checkpoint(args.checkpoint)
-        exported = _read(args.file) if args.file is not None else _export(door)
-        good, wrong = first_wrong(checkpoint, map(_line, exported))
+        lines = _read(args.file) if args.file is not None else _told(door)
+        good, wrong = first_wrong(checkpoint, lines)
         told |= {"after": checkpoint.number, "good": good, "wrong": wrong}
     elif args.file is not None:
         raise Usage("an exported log is checked against a checkpoint; add --checkpoint FILE")
@@ -158,6 +159,8 @@ def _checkpoint(path: Path) -> Checkpoint:
         return Checkpoint.parse(path.read_text(encoding="ascii"))
     except OSError as e:
         raise Usage(f"cannot read {escape(str(path), 200)}: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise Usage(f"{escape(str(path), 200)}: this is no checkpoint of a door log") from e
     except ValueError as e:
         raise Usage(f"{escape(str(path), 200)}: {e}") from e
 
@@ -169,17 +172,39 @@ def _export(door: RemoteDoor) -> Iterator[Exported]:
         after = page[-1].number
 
 
-def _read(path: Path) -> Iterator[Exported]:
+def _told(door: RemoteDoor) -> Iterator[Line]:
+    """As a running door tells it. Raises ControlError."""
+    for one in _export(door):
+        try:
+            line = _line(one)
+        except ValueError as e:
+            remedy = "use the janusctl that came with this janusd"
+            raise ControlError(f"janusd tells a line of its log that is none: {e}", remedy) from e
+        yield line
+
+
+def _read(path: Path) -> Iterator[Line]:
+    """As `log export` wrote it. Raises Usage."""
     try:
         with path.open(encoding="utf-8") as file:
             for line in file:
-                yield Exported(**json.loads(line))
+                yield _line(Exported(**json.loads(line)))
     except OSError as e:
         raise Usage(f"cannot read {escape(str(path), 200)}: {e.strerror}") from e
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, RecursionError) as e:
         raise Usage(f"{escape(str(path), 200)} is no log that janusctl log export wrote") from e
 
 
 def _line(one: Exported) -> Line:
+    """What its tag covers. Raises ValueError where no door wrote it so: anybody may have altered it."""
     texts = (one.at, one.kind, one.reason, one.name, one.note, one.person_id)
+    if not all(type(number) is int and -(1 << 63) <= number < 1 << 63 for number in (one.number, one.at_us)):
+        raise ValueError("a number is none")
+    if not all(isinstance(text, str) and _is_text(text) for text in (*texts, one.tag)):
+        raise ValueError("a text is none")
     return Line(one.number, one.at_us, texts, bytes.fromhex(one.tag))
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: JSON can carry halves of a character."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
