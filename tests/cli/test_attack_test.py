@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,44 @@ from janusd.cli.attack_test import outcome, read, summary
 from janusd.cli.main import main
 from janusd.door import Event
 from janusd.errors import OwnerError
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Still:
+    """A door before which nothing happens."""
+
+    asked = 0
+
+    def watch(self) -> Iterator[tuple[Event, int]]:
+        Still.asked += 1
+        return iter(())
+
+
+def presented(path: Path, *, json: bool) -> argparse.Namespace:
+    return argparse.Namespace(file=path, json=json, species="phone", count=2, seconds=0.01)
+
+
+@pytest.mark.parametrize("form", [True, False])
+def test_with_json_words_and_prompts_go_to_standard_error(tmp_path, capsys, monkeypatch, form) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("\n\n"))
+    assert attack_test.run(Still(), presented(tmp_path / "a.jsonl", json=form)) == 0
+    said = capsys.readouterr()
+    assert ("try 2 of 2" in said.err, "try 2 of 2" in said.out) == (form, not form)
+    if form:
+        assert [one["trials"] for one in json.loads(said.out)] == [2]
+    assert len(read(tmp_path / "a.jsonl")) == 2
+
+
+def test_a_record_that_cannot_be_written_is_said_before_the_first_try(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(""))
+    before = Still.asked
+    with pytest.raises(OwnerError, match="cannot be written: Is a directory; name another file"):
+        attack_test.run(Still(), presented(tmp_path, json=False))
+    assert Still.asked == before
 
 
 def event(reason: str, *, unlocks: bool = False) -> Event:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from janusd.cli.exits import Exit
@@ -85,27 +86,28 @@ def arguments(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) 
 
 
 def run(door: RemoteDoor, args: argparse.Namespace) -> Exit:
-    """Present, and write down what the door did."""
+    """Present, and write down what the door did. With --json all words go to standard error."""
     if not sys.stdin.isatty():
         raise OwnerError("nobody is here to present anything", "run it at a terminal, at the door")
+    _append(args.file, "")  # before the first try: nobody presents anything twice for a file's sake
+    tell = partial(print, file=sys.stderr if args.json else sys.stdout, flush=True)
     heard: queue.Queue[Event] = queue.Queue()
     threading.Thread(target=_listen, args=(door, heard), daemon=True).start()
     done = 0
-    print(
+    tell(
         f"{args.count} tries of {escape(args.species)!r}. The lock is real: it opens when the door is fooled."
     )
     while done < args.count:
-        input(
-            f"try {done + 1} of {args.count}: nobody in view? Enter, then present for {args.seconds:g} s ... "
-        )
+        number = f"{done + 1} of {args.count}"
+        tell(f"try {number}: nobody in view? Enter, then present for {args.seconds:g} s ... ", end="")
+        input()
         made = outcome(args.species, _during(heard, args.seconds))
         if made is None:
-            print("  the door was not looking (too many failed tries): janusctl unlock-face, then again")
+            tell("  the door was not looking (too many failed tries): janusctl unlock-face, then again")
             continue
-        with args.file.open("a", encoding="utf-8") as record:
-            record.write(json.dumps(asdict(made)) + "\n")
+        _append(args.file, json.dumps(asdict(made)) + "\n")
         done += 1
-        print(f"  {'OPENED' if made.accepted else 'stayed shut'}: {made.reason}")
+        tell(f"  {'OPENED' if made.accepted else 'stayed shut'}: {made.reason}")
     return report(args)
 
 
@@ -199,6 +201,15 @@ def _during(heard: queue.Queue[Event], seconds: float) -> list[Event]:
         if event.unlocks:
             break
     return told
+
+
+def _append(path: Path, line: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as record:
+            record.write(line)
+    except OSError as error:
+        remedy = "name another file: --file FILE"
+        raise OwnerError(f"{path}: cannot be written: {error.strerror}", remedy) from error
 
 
 def _listen(door: RemoteDoor, heard: queue.Queue[Event]) -> None:
