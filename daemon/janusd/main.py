@@ -22,7 +22,7 @@ from typing import Literal
 
 import cv2
 
-from janusd import __version__, models, programs, selftest
+from janusd import __version__, models, programs, selftest, streams
 from janusd import config as configuration
 from janusd.config import CameraSection, Config, LatchSection, ModelSection, VaultSection
 from janusd.control import Access, ControlServer, Role
@@ -639,6 +639,7 @@ def _ledger_path(section: VaultSection) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one for each thing asked
     """Run janusd from the command line and give its exit status."""
+    streams.fill()
     options = make_parser().parse_args(arguments)
     if options.self_test:
         return selftest.main(["--config", str(options.config)])

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from janusd import streams
 from janusd.errors import JanusError
 from janusd_export.errors import ExportError
 from janusd_export.verbs import (
@@ -88,6 +89,7 @@ pipeline and the int8 file.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; its exit code."""
+    streams.fill()
     parser = _parser()
     options = parser.parse_args(arguments)
     try:

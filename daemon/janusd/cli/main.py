@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from janusd import __version__
+from janusd import __version__, streams
 from janusd.cli import attack_test as attack_verb
 from janusd.cli import enrol as enrol_verb
 from janusd.cli import model as look_at_models
@@ -37,6 +37,7 @@ Run: TypeAlias = Callable[[RemoteDoor, argparse.Namespace], Exit]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; its exit code. argparse ends the process by itself for --help and usage errors."""
+    streams.fill()
     for stream in (sys.stdout, sys.stderr):  # a name this terminal cannot show must not end the program
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
