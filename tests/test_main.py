@@ -39,6 +39,16 @@ def test_check_names_what_is_wrong_and_exits_78(tmp_path: Path, capsys: pytest.C
     assert "latch.hold_s: must be a number from 0.2 to 30, not 900" in capsys.readouterr().err
 
 
+def test_an_accelerator_of_no_known_name_is_said_with_those_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "[model]\nthreads = 1\n")
+    assert composition.main(["--config", str(path), "--probe-accelerators", "bogus"]) == 1
+    said = capsys.readouterr().err
+    assert "there is no 'bogus' to probe; name one of cpu:1, " in said
+    assert "detector/gpu:1" in said
+
+
 def test_prepare_makes_key_and_vault_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path)
     assert composition.main(["--config", str(path), "--prepare"]) == 0

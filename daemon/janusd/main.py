@@ -27,7 +27,15 @@ from janusd import config as configuration
 from janusd.config import CameraSection, Config, LatchSection, ModelSection, VaultSection
 from janusd.control import Access, ControlServer, Role
 from janusd.door import Finding
-from janusd.errors import Alarm, CameraError, ConfigError, InstallerError, JanusError, KeyUnavailable
+from janusd.errors import (
+    Alarm,
+    CameraError,
+    ConfigError,
+    InstallerError,
+    JanusError,
+    KeyUnavailable,
+    OwnerError,
+)
 from janusd.hardening import harden
 from janusd.journal import Journal, is_begun
 from janusd.journal.ledger import Ledger
@@ -686,10 +694,16 @@ def _probe(path: Path, config: Config, which: str) -> int:
     if own is not None:
         shelves.append((detector_shelf(Shelf(folder)), own))
     if which != "all":
-        of, _, alone = which.rpartition("/")
-        (parts,) = (parts for shelf, parts in shelves if shelf.of == of)
-        found = accelerators.options(parts, threads_of(config.model))
-        (option,) = (option for option in found if f"{option.name}:{option.threads}" == alone)
+        known = {
+            _name_of(shelf, option): (parts, option)
+            for shelf, parts in shelves
+            for option in accelerators.options(parts, threads_of(config.model))
+        }
+        if which not in known:
+            raise OwnerError(
+                f"there is no {which!r} to probe", f"name one of {', '.join(known)}; or none, for all"
+            )
+        parts, option = known[which]
         reference = LiteRtNetwork(parts.network, runtime=parts.runtime)
         print(json.dumps(asdict(accelerators.probe(option, reference))))
         return 0
@@ -705,8 +719,13 @@ def _probe(path: Path, config: Config, which: str) -> int:
     return 0
 
 
+def _name_of(shelf: Shelf, option: accelerators.Option) -> str:
+    """As --probe-accelerators takes it: "cpu:1", "detector/gpu:1"."""
+    return f"{shelf.of}/{option.name}:{option.threads}".removeprefix("/")
+
+
 def _probed(path: Path, shelf: Shelf, option: accelerators.Option) -> Probed:
-    alone = f"{shelf.of}/{option.name}:{option.threads}".removeprefix("/")
+    alone = _name_of(shelf, option)
     command = programs.command("janusd.main", "--config", str(path), "--probe-accelerators", alone)
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)  # noqa: S603 - this very program

@@ -427,6 +427,24 @@ def test_no_daemon_at_the_socket_ends_with_three(tmp_path: Path, capsys: Screen)
     assert json.loads(capsys.readouterr().out)["error"]["kind"] == "ControlError"
 
 
+@pytest.mark.parametrize("words", ["status --json", "people", "log checkpoint"])
+def test_a_full_disk_behind_the_output_is_told_in_a_line(path: Path, words: str):
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "janusd.cli.main", *words.split()], stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (1, "janusctl: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["people", "export", "--to", "ADDRESS"], ["report", "--yes", "--no-bench"]], ids=lambda w: w[0]
+)
+def test_a_file_whose_name_is_too_long_is_told_in_a_line(path: Path, capsys: Screen, words: list[str]):
+    assert main([*words, "n" * 300]) == 2
+    assert "cannot be written: File name too long" in capsys.readouterr().err
+
+
 def test_a_user_who_may_not_ask_ends_with_four(tmp_path: Path, capsys: Screen):
     class Nobody(Access):
         def roles(self, peer: Peer) -> frozenset[Role]:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -43,11 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     args = make_parser().parse_args(arguments)
     try:
-        if (alone := _needs_no_daemon(args)) is not None:
-            return alone(args)
-        with Client(args.socket) as client:
-            run: Run = args.run
-            return run(RemoteDoor(client), args)
+        code = _run(args)
+        sys.stdout.flush()  # here, where a full disk can still be told
     except JanusError as e:
         if args.json:
             print(json.dumps(problem(e), indent=2))
@@ -60,8 +58,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = "the enrolment was abandoned; nothing was stored" if args.verb == "enrol" else "interrupted"
         return _complain(what, code=Exit.INTERRUPTED)
     except BrokenPipeError:  # `janusctl log | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return Exit.OK
+    except OSError as e:
+        _drop_output()
+        where = f"{e.filename}: " if e.filename else ""
+        return _complain(f"{where}{e.strerror or e}", code=Exit.REFUSED)
+    return code
+
+
+def _run(args: argparse.Namespace) -> int:
+    if (alone := _needs_no_daemon(args)) is not None:
+        return alone(args)
+    with Client(args.socket) as client:
+        run: Run = args.run
+        return run(RemoteDoor(client), args)
+
+
+def _drop_output() -> None:
+    """What is still to be written goes nowhere, or Python complains of it when it ends."""
+    with suppress(OSError, ValueError):  # ValueError: not a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _needs_no_daemon(args: argparse.Namespace) -> Callable[[argparse.Namespace], int] | None:

@@ -54,7 +54,7 @@ def run(door: RemoteDoor, args: argparse.Namespace) -> Exit:
     prints = args.show or args.json
     if not prints and not args.yes and not sys.stdin.isatty():
         raise Usage("there is nobody here to ask; add --yes to write it, or --show to read it")
-    if not prints and (path.exists() or path.is_symlink()):
+    if not prints and os.path.lexists(path):
         raise Usage(f"{escape(str(path), 200)} is there already; name another file: nothing is overwritten")
     sections, redactor = gather(door, with_bench=not args.no_bench)
     text = written(sections, now)

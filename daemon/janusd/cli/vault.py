@@ -135,7 +135,7 @@ def _renew(door: RemoteDoor, args: argparse.Namespace) -> Exit:
 
 
 def _export(door: RemoteDoor, args: argparse.Namespace) -> Exit:
-    if args.file.exists():
+    if os.path.lexists(args.file):  # unlike Path.exists, no error of a name that is too long: opening says it
         raise Usage(f"{args.file} is there already; name another file, or move it away")
     passphrase = "" if args.to else _passphrase(args, again=True)
     parcel = base64.b64decode(door.export_people(passphrase, args.to))
