@@ -5,3 +5,6 @@ from __future__ import annotations
 
 class ExportError(Exception):
     """The pipeline cannot go on; the message names the file or key and the remedy."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)

@@ -152,4 +152,7 @@ def test_somebody_who_turns_is_called_live_and_answers_a_challenge() -> None:
 
 def test_clips_or_a_simulation_and_not_both(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["attack-eval"]) == 1
-    assert "--simulated" in capsys.readouterr().err
+    said = "give a folder of clips, or --simulated: see janus-export attack-eval --help"
+    assert capsys.readouterr().err == f"janus-export: {said}\n"
+    assert main(["attack-eval", "/nowhere"]) == 1
+    assert "janus-export: /nowhere is no folder: name one" in capsys.readouterr().err

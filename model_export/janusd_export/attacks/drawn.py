@@ -84,7 +84,7 @@ class DrawnHeads:
         try:
             return Generator(self._generator_dir, is_quick=True)
         except FileNotFoundError as error:
-            raise ExportError(str(error), "name the folder that synthesize --help tells to make") from error
+            raise ExportError(f"{error}: name the folder that synthesize --help tells to make") from error
 
     def sitter(self, part: Part, index: int, seed: int) -> tuple[DrawnHead, np.random.Generator]:
         """Who is before the camera in one presentation, and what its further draws come from."""

@@ -190,11 +190,11 @@ def _yaw_deg(face: Face) -> float:
 def clips(folder: Path, pipeline: Pipeline, fps: float | None, progress: Progress) -> Iterator[Row]:
     """Recorded clips: FOLDER/SPECIES/CLIP, a video file or a folder of pictures; `genuine` is no attack."""
     if not folder.is_dir():
-        raise ExportError(f"{folder}: is no folder", "name one that holds a folder of clips for each species")
+        raise ExportError(f"{folder} is no folder: name one that holds a folder of clips for each species")
     species = sorted(path for path in folder.iterdir() if path.is_dir())
     if not species:
         raise ExportError(
-            f"{folder}: holds no folder", f"sort the clips into one for each species, and {GENUINE}"
+            f"{folder} holds no folder: sort the clips into one for each species, and {GENUINE}"
         )
     for kind in species:
         row = Row("clips", kind.name, kind.name != GENUINE)
@@ -207,7 +207,7 @@ def clips(folder: Path, pipeline: Pipeline, fps: float | None, progress: Progres
             progress(f"clips: {kind.name}", index + 1, len(found))
         if not row.trials:
             why = "; ".join([f"{kind}: holds no clip", *row.unplayed])
-            raise ExportError(why, "put video files or folders of pictures into it")
+            raise ExportError(f"{why}: put video files or folders of pictures into it")
         yield row
 
 

@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     from janusd_export.evaluation import attack_eval
 
     if options.simulated == (options.folder is not None):
-        raise ExportError("give a folder of clips, or --simulated", "see janus-export attack-eval --help")
+        raise ExportError("give a folder of clips, or --simulated: see janus-export attack-eval --help")
     pipeline = open_pipeline(ModelSection(), models.load(options.models))
     label = "SIMULATED" if options.simulated else "recorded"
     rows: list[Row] = []
