@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from janusd.cli.main import make_parser
+from janusd_export.main import _parser as export_parser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -32,6 +34,12 @@ def test_every_make_target_that_a_document_names_is_there() -> None:
     for name in DOCUMENTS:
         named = set(re.findall(r"\bmake ([a-z][a-z0-9-]+)", (ROOT / name).read_text(encoding="utf-8")))
         assert named & targets == named - {"sense", "it", "the", "a"}, named - targets
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/figures.md"])
+def test_every_command_of_the_pipeline_that_a_document_names_is_understood(name: str) -> None:
+    for command in re.findall(r"`janus-export ([^`]+)`", (ROOT / name).read_text(encoding="utf-8")):
+        assert export_parser().parse_args(shlex.split(command)), command
 
 
 def test_the_readme_names_every_verb_of_janusctl() -> None:

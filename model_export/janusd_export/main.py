@@ -81,9 +81,10 @@ the road of a model, each step kept on disk and resumed where it stopped:
   janus-export report    RUN OUT --out OUT/report.html
   janus-export release   OUT --key KEYFILE --out MODEL.janus
 
-teach, hints, mix, train, compare, compile, pace and patch-eval need the `export` extra (torch and friends:
-make setup-export); the others run where the daemon runs. Everything measured goes through the daemon's own
-pipeline and the int8 file.
+synthesize, teach, hints, mix, train, compare, compile, pace and patch-eval need the `export` extra (torch and
+friends: make setup-export), and so do train and compile of detector and passive, detector evaluate, and the
+options --teachers, --generator, --map and --float RUN. The others run where the daemon runs. Everything
+measured goes through the daemon's own pipeline and the int8 file.
 """
 
 
