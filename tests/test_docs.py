@@ -36,6 +36,13 @@ def test_every_make_target_that_a_document_names_is_there() -> None:
         assert named & targets == named - {"sense", "it", "the", "a"}, named - targets
 
 
+def test_a_purge_takes_every_folder_that_the_table_of_files_names() -> None:
+    _, _, table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Files on the device")
+    folders = set(re.findall(r"`(/var/lib/[\w-]+|/etc/janus)\b", table))
+    removed = re.findall(r"rm -rf (.*)", (ROOT / "systemd/deb/postrm").read_text(encoding="utf-8"))
+    assert folders == set(removed[0].split())
+
+
 @pytest.mark.parametrize("name", ["README.md", "docs/figures.md"])
 def test_every_command_of_the_pipeline_that_a_document_names_is_understood(name: str) -> None:
     for command in re.findall(r"`janus-export ([^`]+)`", (ROOT / name).read_text(encoding="utf-8")):
