@@ -12,10 +12,12 @@ from janusd import config
 from janusd.cli.exits import Exit
 from janusd.cli.main import main, make_parser
 from janusd.cli.setup import verb
+from janusd.cli.setup.answers import PromiseAnswer
 from janusd.cli.setup.memory import digest
 from janusd.cli.setup.place import Place
-from janusd.cli.setup.scout import Key
+from janusd.cli.setup.scout import Key, Meaning
 from janusd.cli.setup.step import Desk
+from janusd.cli.setup.steps.promise import explain
 from janusd.cli.verbs import Usage
 from janusd.errors import ConfigError, InstallerError, JanusError, NotAllowed
 from janusd_hw.fake_gpiod import FakeChip
@@ -131,6 +133,13 @@ def test_each_problem_of_a_file_is_a_line_of_its_own(tmp_path: Path, capsys: Scr
     assert len(lines) == 20
     assert all(line.startswith("janusctl: ") and "field_" in line for line in lines)
     assert lines[-1].endswith("; nothing was changed")
+
+
+@pytest.mark.parametrize(("fmr", "said"), [(0.00021, "0.0002"), (0.0000034, "0.000003"), (0.01, "0.01")])
+def test_a_rate_is_told_in_plain_decimals(fmr: float, said: str) -> None:
+    meaning = Meaning(0.412, fmr, 730, False, 3_568_975, 0.2, 1000, False)
+    told = " ".join(line for _, line in explain(PromiseAnswer(), meaning))
+    assert f"one comparison may be wrong at a rate of {said}, measured on 3,568,975" in told
 
 
 def test_without_a_chip_there_is_no_lock_to_choose(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from janusd.cli.setup.answers import PromiseAnswer
 from janusd.cli.setup.scout import Meaning
 from janusd.cli.setup.step import Desk, Quiet, Setting
@@ -91,7 +93,7 @@ def explain(answer: PromiseAnswer, meaning: Meaning) -> list[tuple[str, str]]:
             "warn" if meaning.is_extrapolated else "ok",
             f"Threshold {meaning.threshold:.3f} with {answer.people} people: one comparison may be "
             "wrong at a "
-            f"rate of {meaning.fmr:.0e}, {basis}.",
+            f"rate of {Decimal(f'{meaning.fmr:.0e}'):f}, {basis}.",
         ),
         (
             "warn" if meaning.is_at_least or meaning.refused > 0.5 else "ok",
