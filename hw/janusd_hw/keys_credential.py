@@ -53,6 +53,9 @@ def hand_over(binding: Binding, store: Path) -> None:
 def main(arguments: list[str] | None = None, store: Path = STORE) -> int:
     """Ask the board, and give an exit status."""
     command = sys.argv[1:] if arguments is None else arguments
+    if command[:1] in (["-h"], ["--help"], ["--version"]):  # whoever asks what this is asks no board
+        print(f"usage: janus-binding [PROGRAM ARGUMENTS]: ask this board for its secret, into {STORE}")
+        return 0
     try:
         hand_over(CommandBinding(tuple(command)) if command else RpiOtp(), store)
     except KeyUnavailable as error:

@@ -44,6 +44,15 @@ def test_an_answer_that_is_no_key_is_not_handed_over(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["-h", "--help", "--version"])
+def test_whoever_asks_what_it_is_asks_no_board(
+    tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keys_credential.main([flag], tmp_path / "janus-binding") == 0
+    assert capsys.readouterr().out.startswith("usage: janus-binding [PROGRAM ARGUMENTS]")
+    assert not (tmp_path / "janus-binding").exists()
+
+
 def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = tmp_path / "none" / "janus-binding"
     assert keys_credential.main(program(tmp_path, "'0123456789abcdef' * 4"), store) == 1

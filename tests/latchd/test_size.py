@@ -65,7 +65,7 @@ def test_the_process_is_short_enough_to_be_read() -> None:
     print(f"\n{own}\nprocess: {process}; with settings and all else of the project: {sum(counts.values())}")
     assert process <= 435
     assert sum(counts.values()) <= 600
-    assert code_lines((FOLDER / "lock_now.py").read_text()) <= 49
+    assert code_lines((FOLDER / "lock_now.py").read_text()) <= 52
 
 
 def test_nothing_heavy_is_loaded() -> None:

@@ -149,7 +149,7 @@ def test_no_text_becomes_a_command_or_another_sign(text: str) -> None:
 
 
 def test_janus_latchd_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
-    for flag in ("-h", "--help"):
+    for flag in ("-h", "--help", "--version"):
         assert latchd.main([flag]) == 0
         assert capsys.readouterr().out == latchd.HELP + "\n"
 

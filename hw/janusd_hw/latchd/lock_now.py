@@ -54,6 +54,9 @@ def drive(chip: str, offset: int, level: int) -> None:
 def main(arguments: list[str] | None = None, drive: Callable[[str, int, int], None] = drive) -> int:
     """Drive every line that is written down; exit status 1 when one could not be."""
     path = ((sys.argv[1:] if arguments is None else arguments) or [STATE])[0]
+    if path in ("-h", "--help", "--version"):  # whoever asks what this is drives no lock
+        print(f"usage: janus-lock-now [STATE]: drive the lines in STATE ({STATE}) to locked")
+        return 0
     try:
         with open(path, encoding="ascii") as file:
             lines = [line.split() for line in file]

@@ -26,7 +26,7 @@ Exit status: {", ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items(
 def main(arguments: list[str] | None = None, gpiod: Gpiod = None) -> int:
     """Run `janus-latchd [FILE]` and give its exit status; `gpiod` stands in for libgpiod in tests."""
     path, *_ = *(sys.argv[1:] if arguments is None else arguments), configuration.DEFAULT_PATH
-    if path in ("-h", "--help"):
+    if path in ("-h", "--help", "--version"):
         print(HELP)
         return 0
     try:
