@@ -9,7 +9,7 @@ _janusctl_table() {
             verbs=(setup enrol people why dispute confirm forget unlock-face status watch log visits doctor bench report attack-test vault model)
             options=(--help --version --socket=@file --json) ;;
         "setup")
-            options=(--help --socket=@file --json '--step=board camera accelerator lines pulse nir promise keys units enrol' '--skip=board camera accelerator lines pulse nir promise keys units enrol' --answers=@file --answers-template --dry-run --undo --root=@folder) ;;
+            options=(--help '--step=board camera accelerator lines pulse nir promise keys units enrol' '--skip=board camera accelerator lines pulse nir promise keys units enrol' --answers=@file --answers-template --dry-run --undo --root=@folder) ;;
         "enrol")
             options=(--help --socket=@file --json --live --from-images=@folder --reinforce --hours=@other '--role=owner resident guest' --from=@other --until=@other '--second=none code confirm' --code-file=@file '--duress=none code always' --duress-file=@file --two-people --no-two-people --yes '--picture=auto blocks sixel kitty none' --rate=@other)
             places=(@other) ;;

@@ -71,8 +71,6 @@ complete -c janusctl -n '__janusctl_in \'\'' -l version -d 'show the program\'s 
 complete -c janusctl -n '__janusctl_in \'\'' -l socket -r -F -d 'janusd\'s control socket'
 complete -c janusctl -n '__janusctl_in \'\'' -l json -d 'print JSON instead of words'
 complete -c janusctl -n '__janusctl_in \'setup\'' -l help -s h -d 'explain it'
-complete -c janusctl -n '__janusctl_in \'setup\'' -l socket -r -F -d 'janusd\'s control socket'
-complete -c janusctl -n '__janusctl_in \'setup\'' -l json -d 'print JSON instead of words'
 complete -c janusctl -n '__janusctl_in \'setup\'' -l step -x -a 'board camera accelerator lines pulse nir promise keys units enrol' -d 'only this one, again; may be repeated: board, camera, accelerator, lines, pulse, nir, promise, keys, units, enrol'
 complete -c janusctl -n '__janusctl_in \'setup\'' -l skip -x -a 'board camera accelerator lines pulse nir promise keys units enrol' -d 'all but this one; may be repeated'
 complete -c janusctl -n '__janusctl_in \'setup\'' -l answers -r -F -d 'ask nothing: the answers are in FILE'

@@ -94,6 +94,16 @@ def test_an_export_that_was_altered_is_refused_in_a_line(
     assert "is no log that janusctl log export wrote" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words", ["export --limit 5", "export --since today", "show --file f", "show --checkpoint f", "verify 5",
+              "checkpoint --limit 5"],
+)  # fmt: skip
+def test_what_a_word_does_not_take_is_said_not_ignored(door: FakeDoor, capsys: Screen, words: str) -> None:
+    assert main(["log", *words.split()]) == 2
+    assert f", not for {words.split(maxsplit=1)[0]}\n" in capsys.readouterr().err
+    assert not door.asked
+
+
 def test_visits_are_counted_by_person_and_day(
     door: FakeDoor, capsys: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -379,7 +379,7 @@ def test_where_nobody_can_be_asked_answers_are_wanted(capsys: Screen) -> None:
     assert main(["setup"]) == Exit.USAGE
     assert "give --answers FILE" in capsys.readouterr().err
     with pytest.raises(Usage, match="has no --json"):
-        verb.run(make_parser().parse_args(["setup", "--json"]))
+        verb.run(make_parser().parse_args(["--json", "setup"]))
     assert main(["setup", "--answers-template"]) == 0
     assert "[promise]" in shown(capsys)
 

@@ -31,6 +31,11 @@ from janusd.escape import escape
 DEFAULT_SOCKET = "/run/janus/control"
 _MOST_SECONDS = 20.0
 """The daemon measures no longer."""
+_LOG_TAKES = {
+    "number": ("snapshot",), "checkpoint": ("verify",), "file": ("verify", "snapshot"),
+    "since": ("show",), "limit": ("show",),
+}  # fmt: skip
+"""Which of its words each argument of `log` belongs to."""
 
 Run: TypeAlias = Callable[[RemoteDoor, argparse.Namespace], Exit]
 """A verb, ready to run."""
@@ -130,7 +135,7 @@ def make_parser() -> argparse.ArgumentParser:
         return added
 
     setup = table.add_parser(
-        "setup", help="set this door up, step by step", parents=[common],
+        "setup", help="set this door up, step by step",
         description=f"Set this door up, step by step.\n{setup_verb.MORE}",
         epilog=_examples(*setup_verb.EXAMPLES), formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -196,7 +201,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     log.add_argument("--since", type=_since, metavar="WHEN",
                      help="30m, 2h, 3d, 1w, today, yesterday, 2026-11-22, '2026-11-22 08:00'")  # fmt: skip
-    log.add_argument("--limit", type=_count, default=50, metavar="N", help="the newest N lines (50)")
+    log.add_argument("--limit", type=_count, metavar="N", help="the newest N lines (50)")
 
     visits = verb("visits", _visits, "count who was let in, by day", "janusctl visits --since 1w",
                   "janusctl visits --json")  # fmt: skip
@@ -283,6 +288,10 @@ def _watch(door: RemoteDoor, args: argparse.Namespace) -> Exit:
 
 
 def _log(door: RemoteDoor, args: argparse.Namespace) -> Exit:
+    for name, words in _LOG_TAKES.items():
+        if getattr(args, name) is not None and args.what not in words:
+            given = "a number" if name == "number" else f"--{name}"
+            raise verbs.Usage(f"{given} is for janusctl log {' and '.join(words)}, not for {args.what}")
     if args.what == "show":
         return _ask(verbs.log)(door, args)
     from janusd.cli import logs  # noqa: PLC0415

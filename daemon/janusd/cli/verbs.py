@@ -15,6 +15,9 @@ from janusd.escape import escape
 
 Value: TypeAlias = Status | Sequence[Person] | Sequence[Entry] | Sequence[Finding] | dict[str, str]
 
+_LINES = 50
+"""Of the door log, if not said otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -60,7 +63,7 @@ def unlock_face(door: RemoteDoor, _: argparse.Namespace) -> Answer:
 
 def log(door: RemoteDoor, args: argparse.Namespace) -> Answer:
     """Who came in, who did not, and what was changed."""
-    return Answer(door.log(args.since or "", args.limit))
+    return Answer(door.log(args.since or "", args.limit or _LINES))
 
 
 def doctor(door: RemoteDoor, _: argparse.Namespace) -> Answer:
