@@ -22,7 +22,10 @@ FILE = Key("file", "file", "none", "A file", False, "stops nobody")
 
 
 def desk(folder: Path, answers: Answers, *, tpm: bool = True, is_device: bool = True) -> Any:
-    place = SimpleNamespace(is_device=is_device, vault=folder / "janus", credential=folder / "credential")
+    place = SimpleNamespace(
+        is_device=is_device, vault=folder / "janus", credential=folder / "credential",
+        machine_id=folder / "machine-id",
+    )  # fmt: skip
     found = SimpleNamespace(cameras=(WEBCAM,), keys=(TPM, BOARD, FILE), tpm=tpm)
     kept = Memory(folder / "setup")
     return SimpleNamespace(janus={}, answers=answers, found=found, place=place, memory=kept)

@@ -265,7 +265,8 @@ def _prepare(desk: Desk, key: Key) -> list[str]:
     if done.returncode:
         said = (done.stderr.strip() or f"status {done.returncode}").removeprefix("janusd: ")
         raise InstallerError(f"the vault was not prepared: {said}", f"then: {again}")
-    return done.stdout.splitlines()
+    made: str = done.stdout
+    return made.splitlines()
 
 
 def _become(desk: Desk) -> dict[str, Any]:
