@@ -255,14 +255,19 @@ class Steward:
         the caller gets an error all the same.
         """
         before = self._stored(name)
+
+        def note(*, is_done: bool) -> None:
+            for after in self._keeper.people():  # by id: somebody else may rename them meanwhile
+                is_other = (after.hours, after.terms) != (before.hours, before.terms)
+                if after.person_id == before.person_id and (is_done or is_other):
+                    self.note_terms(after)
+
         try:
             yield
         except InstallerError:
-            after = self._stored(name)
-            if (after.hours, after.terms) != (before.hours, before.terms):
-                self.note_terms(after)
+            note(is_done=False)
             raise
-        self.note_terms(self._stored(name))
+        note(is_done=True)
 
     def _lines(self, after: int = 0) -> Iterator[Line]:
         while page := self._journal.lines(after, _PAGE):
