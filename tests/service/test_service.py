@@ -284,6 +284,24 @@ def test_a_lock_that_is_well_again_lets_in_and_only_then_is_anybody_told(
     assert ([one.kind for one in told], rig.door.status().unlocks) == (["granted"], 1)
 
 
+def test_who_calls_for_help_is_heard_though_the_lock_refused_somebody_a_moment_ago(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(hold_s: float, why: str) -> None:
+        raise LatchError("line 17 is held by another process", "stop it")
+
+    monkeypatch.setattr(rig.latch, "release", refuse)
+    told: list[Told] = []
+    rig.door.follow(told.append)
+    keeper = rig.door._doorkeeper
+    assert not keeper._act(Decision(10.0, Reason.MATCHED, "ada", 0.9, 1.0), "Ada")
+    for frame in range(5):
+        helpless = Decision(10.1 + frame / 10, Reason.MATCHED, "ben", 0.9, 1.0, is_duress=True)
+        assert not keeper._act(helpless, "Ben")
+    assert [one.kind for one in told] == ["granted", "duress"]  # once, as everybody sees it and as owners do
+    assert rig.kinds() == ["decision", "fault", "duress"]
+
+
 def test_a_lock_that_ended_the_hold_is_believed(rig: Rig) -> None:
     """Its own bound may be shorter than [latch] hold_s, or it was started anew: nobody is told to push."""
     rig.enrol("a", "Ada")

@@ -115,20 +115,22 @@ class Notes:
         for follower in self._followers:
             follower(told)
 
-    def decision(self, decision: Decision, name: str) -> bool:
+    def decision(self, decision: Decision, name: str, *, is_again: bool = False) -> bool:
         """Write a decision down if it is worth a line; give whether it was.
 
-        One that lasts, or comes and goes with others, gets a line in ten seconds, until somebody is let in.
-        With which somebody calls for help, it is one line too, in the same place: only its kind tells. Of an
-        unlock, followers hear from `granted`; of a call for help at once, whatever the lock does.
+        One that lasts, or comes and goes with others, gets a line in ten seconds, until somebody is let in;
+        so does an unlock that `is_again` what the lock refused a moment ago. A call for help is one line too,
+        in the same place: only its kind tells. Of an unlock, followers hear from `granted`; of a call at
+        once, whatever the lock does.
         """
         if decision.reason not in _NOTEWORTHY:
             return False
         what, now_s = (decision.reason, decision.person_id, decision.is_duress), decision.captured_s
         lately = {said: at_s for said, at_s in self._said_s.items() if 0 <= now_s - at_s < _REPEAT_AFTER_S}
-        if not decision.unlocks and what in lately:
+        begins_anew = decision.unlocks and not is_again
+        if what in lately and not begins_anew:
             return False
-        self._said_s = {what: now_s} if decision.unlocks else lately | {what: now_s}
+        self._said_s = {what: now_s} if begins_anew else lately | {what: now_s}
         self.decision_number = self.write(
             DURESS if decision.is_duress else "decision",
             decision.reason,
