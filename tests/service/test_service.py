@@ -244,21 +244,25 @@ def test_live_enrolment_without_a_camera_says_so_in_time(rig: Rig) -> None:
     assert (feedback.accepted, feedback.reason) == (False, "no_face")
 
 
-def test_a_latch_that_fails_is_a_fault_and_the_door_goes_on(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig.enrol("a", "Ada")
-
-    failures, release = iter(range(5)), rig.latch.release
+def refusing(rig: Rig, monkeypatch: pytest.MonkeyPatch, times: int) -> list[Told]:
+    """Let the lock refuse so often before it is well; give what observers will be told."""
+    failures, release, told = iter(range(times)), rig.latch.release, list[Told]()
 
     def refuse(hold_s: float, why: str) -> None:
         if next(failures, None) is not None:
             raise LatchError("line 17 is held by another process", "stop it")
         release(hold_s, why)
 
-    told: list[Told] = []
-    rig.door.follow(told.append)
     monkeypatch.setattr(rig.latch, "release", refuse)
+    rig.door.follow(told.append)
+    return told
+
+
+def test_a_latch_that_fails_is_a_fault_and_the_door_goes_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.enrol("a", "Ada")
+    told = refusing(rig, monkeypatch, 5)
     rig.play("a" * 250)  # asked again after 1, 2, 4, 8 and 10 s, not at every third frame
     assert [kind for kind in rig.kinds() if kind in ("decision", "fault")] == ["decision", "fault"] * 5
     assert (rig.door.status().unlocks, told, rig.releases) == (0, [], [])
@@ -269,16 +273,7 @@ def test_a_lock_that_is_well_again_lets_in_and_only_then_is_anybody_told(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.enrol("a", "Ada")
-    failures, release = iter(range(1)), rig.latch.release
-
-    def rest(hold_s: float, why: str) -> None:
-        if next(failures, None) is not None:
-            raise LatchError("it was released for as long as allowed just now", "see the journal")
-        release(hold_s, why)
-
-    told: list[Told] = []
-    rig.door.follow(told.append)
-    monkeypatch.setattr(rig.latch, "release", rest)
+    told = refusing(rig, monkeypatch, 1)
     rig.play("a" * 16)
     assert rig.releases == ["matched Ada"]
     assert ([one.kind for one in told], rig.door.status().unlocks) == (["granted"], 1)
@@ -287,12 +282,7 @@ def test_a_lock_that_is_well_again_lets_in_and_only_then_is_anybody_told(
 def test_who_calls_for_help_is_heard_though_the_lock_refused_somebody_a_moment_ago(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(hold_s: float, why: str) -> None:
-        raise LatchError("line 17 is held by another process", "stop it")
-
-    monkeypatch.setattr(rig.latch, "release", refuse)
-    told: list[Told] = []
-    rig.door.follow(told.append)
+    told = refusing(rig, monkeypatch, 99)
     keeper = rig.door._doorkeeper
     assert not keeper._act(Decision(10.0, Reason.MATCHED, "ada", 0.9, 1.0), "Ada")
     for frame in range(5):

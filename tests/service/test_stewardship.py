@@ -44,6 +44,10 @@ class Door(Rig):
         return [(entry.name, entry.note) for entry in self.door.log("", 100) if entry.kind == kind]
 
 
+def no_anchor(_: Vault) -> None:
+    raise InstallerError("the anchor cannot be written", "free space")
+
+
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Door]:
     rig = Door(tmp_path, KEEPS)
@@ -292,11 +296,7 @@ def test_a_suspension_is_in_force_though_the_disk_would_not_anchor_it(
     rig: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.enrol("a", "Ada")
-
-    def failing(_: Vault) -> None:
-        raise InstallerError("the anchor cannot be written", "free space")
-
-    monkeypatch.setattr(Vault, "anchor_now", failing)
+    monkeypatch.setattr(Vault, "anchor_now", no_anchor)
     with pytest.raises(
         InstallerError, match="Ada is changed, but an older copy put back would not be noticed"
     ):
@@ -315,11 +315,7 @@ def test_who_is_forgotten_is_written_down_though_the_disk_would_not_anchor_it(
     rig: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.enrol("a", "Ada")
-
-    def failing(_: Vault) -> None:
-        raise InstallerError("the anchor cannot be written", "free space")
-
-    monkeypatch.setattr(Vault, "anchor_now", failing)
+    monkeypatch.setattr(Vault, "anchor_now", no_anchor)
     with pytest.raises(InstallerError, match="Ada is removed"):
         rig.door.forget("ada ")
     assert rig.notes("forgot") == [("Ada", "")]

@@ -248,7 +248,7 @@ class Keeper:
             self.end_rekey(tell)
             if not ring.is_changing:
                 ring.begin_change()
-            # Else a try before made the next key. All, or nothing, is sealed under it: whichever, it is then.
+            # Else an earlier try made it. Whether or not the vault is sealed under it yet: after this it is.
             vault.rekey(ring.present())
             tell()
             self._end_change(vault)
