@@ -153,3 +153,20 @@ def test_scenes_on_the_disk_are_those_that_were_composed(library: Library, tmp_p
     assert table.stat().st_mtime_ns == written  # nothing is composed twice
     with pytest.raises(ExportError, match="detector scenes"):
         open_scenes(tmp_path, "detector-train")
+
+
+def test_scenes_of_another_seed_or_library_are_not_taken_for_these(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "scenes"
+    write_scenes(library, folder, "refiner", Part.TRAIN, 2, 5)
+    with pytest.raises(ExportError, match=f"{folder} was made from another seed: empty it, or give another"):
+        write_scenes(library, folder, "refiner", Part.TRAIN, 2, 6)
+    other = replace(library, spread=library.spread + 1)
+    with pytest.raises(ExportError, match="from another seed and another library"):
+        write_scenes(other, folder, "refiner", Part.TRAIN, 2, 6)
+    note = folder / "made-from.json"
+    note.write_text(note.read_text()[:20])
+    with pytest.raises(ExportError, match=r"made-from\.json is damaged .*: empty"):
+        write_scenes(library, folder, "refiner", Part.TRAIN, 2, 5)
+    note.unlink()  # as written before there were notes
+    write_scenes(library, folder, "refiner", Part.TRAIN, 2, 5)
+    assert note.exists()

@@ -258,6 +258,9 @@ def test_an_outline_is_asked_for_by_the_verb_that_finds_it(tmp_path: Path) -> No
 def test_of_the_living_at_most_so_many_lie_below_the_threshold() -> None:
     living = list(np.linspace(0.2, 1.0, 200))
     threshold = judge.choose_threshold(living)
+    assert threshold == living[4]
+    sure = [0.99990, 0.99991, 0.99992]  # a network that is sure of itself: three digits would refuse nothing
+    assert judge.choose_threshold(sure) == sure[0]
     assert sum(mean < threshold for mean in living) <= judge.BPCER * len(living)
     assert sum(mean < threshold + 0.02 for mean in living) > judge.BPCER * len(living)
     with pytest.raises(ExportError, match="no living"):
@@ -369,6 +372,10 @@ def test_the_whole_road_from_a_library_to_a_measured_int8_network(tmp_path: Path
                 library, library, tmp_path / "cache", part, count=count, piece=4, seed=1, processes=1
             )
     assert len(cache.open_cache(tmp_path / "cache", "train")) == 8 * cache.LOOKS
+    for other, named in ({"seed": 2}, "seed"), ({"media": FIRST}, "list of media"):
+        asked = {"count": 8, "piece": 4, "seed": 1, "processes": 1, **other}
+        with pytest.raises(ExportError, match=f"was made from another {named}: empty it"):
+            cache.render(library, library, tmp_path / "cache", Part.TRAIN, **asked)
     for steps in (2, 1):
         train.train(chosen, [tmp_path / "cache"], tmp_path / "run", stop_after=steps)
     opened = open_library(library)

@@ -176,3 +176,14 @@ def test_keygen_says_what_to_do_with_both_halves(tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr().out
     assert "/etc/janus/model-keys" in shown
     assert main(["keygen", str(tmp_path / "mine.key")]) == 1
+
+
+def test_a_model_folder_has_a_detector_to_measure(folder: Path) -> None:
+    released = models.load(models.RELEASED)
+    found, networks = writing.read_detector(folder)
+    assert found == released.manifest.detector
+    assert list(networks.values()) == [released.detector, released.refiner]
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"detector": None}))
+    with pytest.raises(ExportError, match="brings no detector of its own"):
+        writing.read_detector(folder)

@@ -95,8 +95,13 @@ def write_model(
 
 
 def read_detector(folder: Path) -> tuple[Detector, dict[str, bytes]]:
-    """What `janus-export detector compile` wrote: the manifest's entry, its networks. Raises ExportError."""
+    """A compiled detector, or a model folder's: the manifest's entry, its networks. Raises ExportError."""
     path = folder / DETECTOR_FILE
+    if not path.exists() and (folder / "manifest.json").exists():
+        brought = models.load(folder).manifest.detector
+        if brought is None:
+            raise ExportError(f"{folder}: its model brings no detector of its own")
+        return brought, read_networks(brought, folder)
     try:
         described = msgspec.json.decode(path.read_bytes(), type=Detector)
     except OSError as error:

@@ -2,6 +2,7 @@
 
     CACHE/NAME.pixels   (n, H, W, 3) uint8, one scene after the other
     CACHE/NAME.npz      height, width; count (n,) faces of each scene; box_px (all, 4); points_px (all, 5, 2)
+    CACHE/made-from.json
 
 Names are "detector-train", "detector-tune", "refiner-train", "refiner-tune". Scene k depends on the library,
 the seed and k alone.
@@ -20,6 +21,7 @@ from janusd.core.types import Image
 from janusd_export.detector.library import Library, Part
 from janusd_export.detector.scenes import Composer, Scene, Wanted
 from janusd_export.errors import ExportError
+from janusd_export.origin import note_origin
 
 REFINER_SCENE_PX = 160
 PURPOSES = {
@@ -69,10 +71,14 @@ def write_scenes(
     seed: int,
     say: Callable[[str, int, int], None] = lambda part, done, total: None,
 ) -> Path:
-    """Compose so many scenes; what is there already with as many stays. Gives the table's path."""
+    """Compose so many scenes; what is there already with as many stays. Gives the table's path.
+
+    Raises ExportError if the folder's scenes are of another library or seed.
+    """
     name = f"{purpose}-{part.name.lower()}"
     table, pixels = folder / f"{name}.npz", folder / f"{name}.pixels"
     wanted = PURPOSES[purpose]
+    note_origin(folder / "made-from.json", {"seed": seed, "library": library.digest})
     if table.exists() and len(open_scenes(folder, name)) == count:
         return table
     composer = Composer(library, part, wanted)

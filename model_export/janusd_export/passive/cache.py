@@ -2,6 +2,7 @@
 
     CACHE/PART-K.pixels   (n, 2 * SIDE, SIDE, 3) uint8: the wide crop above the close one
     CACHE/PART-K.npz      species (n,) index into NAMES, 0 living; scene (n,) one number a picture
+    CACHE/made-from.json
 
 A cache is written in pieces, so that several processes can render at once and a training can begin with what
 is there. Picture k of a piece depends on the library, the seed, the piece and k alone.
@@ -23,6 +24,7 @@ from janusd.core.types import Face, Image
 from janusd_export import workers
 from janusd_export.detector.library import Part, open_library
 from janusd_export.errors import ExportError
+from janusd_export.origin import note_origin
 from janusd_export.passive import pictures
 from janusd_export.passive.media import LEFT_OUT, SPECIES
 from janusd_export.passive.places import lit_hard
@@ -119,7 +121,17 @@ def render(
     media: Sequence[str] = tuple(SPECIES),
     hard_light: float = 0.0,
 ) -> None:
-    """Render so many pictures of a part in pieces, several processes at once; what is there already stays."""
+    """Render so many pictures of a part in pieces, several processes at once; what is there already stays.
+
+    Raises ExportError if the folder's pictures are of another library, seed or media, or lit otherwise.
+    """
+    made_from = {
+        "library": open_library(library).digest,
+        "seed": seed,
+        "list of media": list(media),
+        "share of hard light": hard_light,
+    }
+    note_origin(folder / "made-from.json", made_from)
     pieces = -(-count // piece)
     context = multiprocessing.get_context("spawn")
     same = (library, outlines, folder, part, pieces, min(piece, count), seed, tuple(media), hard_light)

@@ -10,6 +10,7 @@ on: at most `BPCER` of their means lie below it.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def compile_run(
     for number, presented in enumerate(series.presentations(tuning, LIVING, presentations, recipe.seed)):
         say("threshold", number + 1, presentations)
         living.append(judge.genuine(presented))
-    threshold = choose_threshold(living)
+    threshold = math.floor(1000 * choose_threshold(living)) / 1000  # said in three digits, and never stricter
     spec = msgspec.structs.replace(spec, threshold=threshold)
     path = out / SPEC
     path.write_bytes(msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")

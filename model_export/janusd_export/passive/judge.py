@@ -67,5 +67,4 @@ def choose_threshold(living: list[float]) -> float:
     """The highest at which at most `BPCER` of these means speak of an attack."""
     if not living:
         raise ExportError("no living presentation to choose a threshold on: ask for some")
-    lowest = sorted(living)
-    return round(lowest[int(BPCER * len(lowest))] - 5e-4, 3)
+    return sorted(living)[int(BPCER * len(living))]

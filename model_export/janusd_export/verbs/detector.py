@@ -64,7 +64,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     compiled.add_argument("--json", action="store_true", help="print one JSON object")
 
     evaluate = steps.add_parser("evaluate", help="measure on held-out scenes beside the peers")
-    evaluate.add_argument("--detector", type=Path, required=True, help="what compile wrote")
+    evaluate.add_argument(
+        "--detector", type=Path, required=True, help="what compile wrote, or a model folder"
+    )
     evaluate.add_argument("--library", type=Path, required=True, help="what label wrote")
     evaluate.add_argument("--yunet", type=Path, metavar="YUNET.onnx", help="a peer, in OpenCV")
     evaluate.add_argument(
