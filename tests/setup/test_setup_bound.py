@@ -79,6 +79,26 @@ def test_a_vault_that_outlives_its_configuration_keeps_binding_and_counter(tmp_p
     assert "counter" not in settings(KeysStep(), asked)
 
 
+@pytest.mark.parametrize("binding", ["rpi-otp", "command"])
+def test_a_vault_under_a_key_that_setup_never_gives_keeps_it(
+    tmp_path: Path, binding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = desk(tmp_path, Answers())
+    (tmp_path / "janus").mkdir()
+    (tmp_path / "janus" / "vault.db").touch()
+    asked.janus = {"vault": {"key": "credential", "binding": binding}}
+    asked.steps, asked.done = ("keys",), []
+    KeysStep().suggest(asked)
+    assert KeysStep().check(asked) == []
+    assert settings(KeysStep(), asked) == {"key": "credential", "binding": binding}
+    completed = []
+    monkeypatch.setattr("janusd.cli.setup.steps.keys._complete", lambda _, key: completed.append(key.binding))
+    KeysStep().apply(asked)
+    assert completed == [binding]
+    asked.answers = Answers(keys=KeysAnswer("tpm"))
+    assert "the vault here is sealed with another key" in KeysStep().check(asked)[0]
+
+
 def test_the_survey_sees_a_tpm(tmp_path: Path) -> None:
     assert not survey.has_tpm(tmp_path)
     (tmp_path / "dev").mkdir()

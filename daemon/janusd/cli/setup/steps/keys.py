@@ -69,11 +69,11 @@ class KeysStep(Quiet):
             )
 
     def suggest(self, desk: Desk) -> None:
-        """As it is; without a vault the best that can be had here."""
+        """As it is, also where that is none of the choices; without a vault the best that can be had here."""
         if desk.answers.keys is None:
-            present = self._present(desk) if self._has_vault(desk) else ""
             best = next(key.key for key in desk.found.keys if not key.trouble)
-            desk.answers.keys = KeysAnswer(present or best)  # type: ignore[arg-type]  # likewise
+            source = self._present(desk) if self._has_vault(desk) else best
+            desk.answers.keys = KeysAnswer(source) if source else None  # type: ignore[arg-type]  # likewise
 
     def check(self, desk: Desk) -> list[str]:
         """It can be had here, and an existing vault keeps its own."""
@@ -182,6 +182,12 @@ class KeysStep(Quiet):
 
     def _chosen(self, desk: Desk) -> Key | None:
         answer = desk.answers.keys
+        if answer is None and self._has_vault(
+            desk
+        ):  # under a key that setup never gives: what is written counts
+            said = self._said(desk)
+            source, binding = said.get("key", "credential"), said.get("binding", "none")
+            return Key("", source, binding, f"{source}, bound to {binding}", stops_card_thief=False, stops="")
         if answer is None:
             return None
         return next((key for key in desk.found.keys if key.key == answer.source), None)
