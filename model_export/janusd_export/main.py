@@ -14,6 +14,7 @@ from janusd_export.errors import ExportError
 from janusd_export.verbs import (
     attack_eval,
     calibrate,
+    card,
     cluster,
     compare,
     compile,  # noqa: A004  # the verb is called so
@@ -57,6 +58,7 @@ _VERBS: tuple[ModuleType, ...] = (
     attack_eval,
     patch_eval,
     nods,
+    card,
     report,
     keygen,
     release,
@@ -76,8 +78,9 @@ the road of a model, each step kept on disk and resumed where it stopped:
   janus-export train     RECIPE.toml --cache CACHE --run-dir RUN
   janus-export compile   RECIPE.toml --cache CACHE --run-dir RUN --models OUT
   janus-export calibrate RECIPE.toml --cache CACHE --models OUT
-  janus-export evaluate  --lfw LFW --models OUT
-  janus-export identify  --lfw LFW --models OUT
+  janus-export evaluate  --lfw LFW --models OUT --out EVALUATION.json
+  janus-export identify  --lfw LFW --models OUT --json > IDENTIFIED.json
+  janus-export card      OUT EVALUATION.json IDENTIFIED.json
   janus-export report    RUN OUT --out OUT/report.html
   janus-export release   OUT --key KEYFILE --out MODEL.janus
 

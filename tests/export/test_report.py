@@ -15,10 +15,10 @@ from janusd.core.manifest import Calibration, Encoder, Manifest, Tail, TensorSpe
 from janusd_export.compiling import layers
 from janusd_export.compiling.release import write_manifest
 from janusd_export.errors import ExportError
-from janusd_export.evaluation import comparison, curves, findings
+from janusd_export.evaluation import comparison, curves, findings, identify
 from janusd_export.evaluation.curves import Ranked
 from janusd_export.metrics import rate
-from janusd_export.reporting import figures, markup, material, objectives, particulars, plots, report
+from janusd_export.reporting import card, figures, markup, material, objectives, particulars, plots, report
 from janusd_export.training import runs
 
 TITLES = (
@@ -505,3 +505,69 @@ def test_parameters_are_those_of_a_run_of_the_models_own_size(run_dir, models_di
     log = run_dir / "log.jsonl"
     log.write_text(log.read_text().replace("1000000", "900"))
     assert "1,234" in cost()
+
+
+@pytest.fixture
+def searched(tmp_path, found):
+    """What identify printed of the same encoder."""
+    door = found.doors[0]
+    told = identify.IdentifyReport(
+        "tiny", found.encoder.sha256, "made, seed 0", 5, True, 10, [], 40, 90, 1, door.rank_1, door.thresholds
+    )
+    path = tmp_path / "identified.json"
+    path.write_bytes(msgspec.json.encode(told))
+    return path
+
+
+def test_a_card_gets_its_figures_and_keeps_its_words(tmp_path, models_dir, found, searched):
+    measured = tmp_path / "evaluation.json"
+    findings.write(measured, found)
+    path = models_dir / card.CARD
+    path.write_text(f"# tiny\n\nOf use.\n\n{card.BEGIN}\nof before\n{card.END}\n\nBad at everything.\n")
+    (models_dir / "model.sig").touch()
+    assert card.write(models_dir, measured, [searched]) == path
+    text = path.read_text()
+    assert text.startswith("# tiny\n\nOf use.\n\n" + card.BEGIN)
+    assert text.endswith(card.END + "\n\nBad at everything.\n")
+    assert "of before" not in text
+    assert not (models_dir / "model.sig").exists()  # it was over another card
+    for line in (
+        "| file | `tiny.tflite`, 12 bytes, SHA-256 `" + found.encoder.sha256[:16] + "...` |",
+        "| weakest operator | 31.5 dB signal to noise against float, stem |",
+        "| accuracy, 10 folds of our own (fixed seed) | 97.50 % [86.84, 99.94], 39 of 40 |",
+        "| 0.001 | 0.4000 | 1.0e-03 [7.1e-04, 1.4e-03], 40 of 40,000 |",
+        "| 10 of made, seed 0; 5, by the nearest | 0.01 | 0.5000 (extrapolated) "
+        "| 7.50 % [1.57, 20.39], 3 of 40 | 0.00 % [0.00, 4.02], 0 of 90 |",
+        "| light left: 0.5 | 3 | 1 |",
+        "| 1e-06 (extrapolated) | 0.6000 | 0.5000 to 0.7000 |",
+    ):
+        assert line in text.splitlines()
+    assert "| tiny, int8 (0.0 MB) | " in text
+    again = card.write(models_dir, measured, [searched]).read_text()
+    assert again == text
+
+
+def test_figures_of_another_encoder_stay_out_of_a_card(tmp_path, models_dir, found, searched):
+    measured = tmp_path / "evaluation.json"
+    findings.write(measured, found)
+    searched.write_text(searched.read_text().replace(found.encoder.sha256, "0" * 64))
+    (models_dir / card.CARD).write_text(f"{card.BEGIN}\n{card.END}\n")
+    with pytest.raises(ExportError, match=r"identified\.json was measured with another encoder than .*tiny"):
+        card.write(models_dir, measured, [searched])
+    searched.write_text("{}")
+    with pytest.raises(ExportError, match=r"identified\.json is not what identify prints"):
+        card.write(models_dir, measured, [searched])
+
+
+@pytest.mark.parametrize(
+    "text", [None, "# tiny\n", f"{card.END}\n{card.BEGIN}\n", 2 * f"{card.BEGIN}\n{card.END}\n"]
+)
+def test_a_card_without_a_place_for_figures_is_told_what_to_write(tmp_path, models_dir, found, text):
+    measured = tmp_path / "evaluation.json"
+    findings.write(measured, found)
+    if text is not None:
+        (models_dir / card.CARD).write_text(text)
+    with pytest.raises(ExportError, match="these two lines"):
+        card.write(models_dir, measured, [])
+    if text is not None:
+        assert (models_dir / card.CARD).read_text() == text

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,8 +42,17 @@ OTHERS = 5  # photographs of one resident that are shown: LFW has 530 of one man
 
 @dataclass(frozen=True, slots=True)
 class IdentifyReport:
-    """What `janus-export identify` prints."""
+    """What `janus-export identify` prints; with --json, what `card` reads."""
 
+    encoder: str
+    sha256: str
+    """Of its file."""
+    drawn: str
+    """Which photographs: where from, and by which draw."""
+    samples: int
+    """Photographs that each was enrolled from."""
+    is_nearest: bool
+    """Whether each of these counted alone, instead of their mean."""
     enrolled: int
     not_enrolled: list[str]
     """People of the gallery in whose photo no face was found: all their probes count as false negatives."""
@@ -60,6 +70,10 @@ class Plan:
 
     gallery: tuple[Photo, ...]
     probes: tuple[Photo, ...]
+    samples: int = 1
+    """Photographs that each is enrolled from, at most."""
+    drawn: str = ""
+    """Where from, and by which draw."""
 
 
 def plan_collections(gallery: Path, probes: Path, samples: int = 1) -> Plan:
@@ -69,7 +83,8 @@ def plan_collections(gallery: Path, probes: Path, samples: int = 1) -> Plan:
         first.setdefault(photo.person, []).append(photo)
     enrolled = [photo for photos in first.values() for photo in photos[:samples]]
     taken = {photo.read() for photo in enrolled}
-    return Plan(tuple(enrolled), tuple(p for p in open_photos(probes) if p.read() not in taken))
+    shown = tuple(p for p in open_photos(probes) if p.read() not in taken)
+    return Plan(tuple(enrolled), shown, samples, f"{gallery.name} and {probes.name}")
 
 
 def plan_lfw(folder: Path, people: int, probes: int, seed: int, samples: int = 1) -> Plan:
@@ -104,7 +119,20 @@ def plan_lfw(folder: Path, people: int, probes: int, seed: int, samples: int = 1
     ]
     if probes - len(mated) > len(strangers):
         raise ExportError(f"{folder} has only {len(strangers)} strangers to show")
-    return Plan(tuple(gallery), tuple(mated + _draw(strangers, probes - len(mated), rng)))
+    shown = (*mated, *_draw(strangers, probes - len(mated), rng))
+    return Plan(tuple(gallery), shown, samples, f"{folder.name}, seed {seed}")
+
+
+def read(path: Path) -> IdentifyReport:
+    """Read what `janus-export identify --json` printed. Raises ExportError naming file and field."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=IdentifyReport)
+    except OSError as error:
+        raise ExportError(f"cannot read {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ExportError(
+            f"{path} is not what identify prints: {error}: write it with identify --json > {path.name}"
+        ) from error
 
 
 def identify(
@@ -132,7 +160,7 @@ def report(
     nearest: bool = False,
 ) -> IdentifyReport:
     """Count over photographs that are embedded: first the gallery's, then the probes."""
-    calibration = models.load(models_dir).manifest.encoder.calibration
+    encoder = models.load(models_dir).manifest.encoder
     shown_from = len(plan.gallery)
     samples: dict[tuple[str, str], list[Embedding]] = {}  # by whom it stands for, and their name
     for number, photo in enumerate(plan.gallery):
@@ -144,8 +172,13 @@ def report(
     enrolled = {template.name for template in gallery.templates}
     seen = show(embedded, gallery, np.arange(shown_from, shown_from + len(plan.probes)), people)
     is_mated, is_right = seen.is_mated, seen.is_right
-    thresholds = [_at(seen, calibration, promised, gallery.comparisons) for promised in fpir_targets]
+    thresholds = [_at(seen, encoder.calibration, promised, gallery.comparisons) for promised in fpir_targets]
     return IdentifyReport(
+        encoder=encoder.name,
+        sha256=encoder.sha256,
+        drawn=plan.drawn,
+        samples=plan.samples,
+        is_nearest=nearest,
         enrolled=len(enrolled),
         not_enrolled=sorted(people - enrolled),
         mated=int(is_mated.sum()),
