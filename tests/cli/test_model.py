@@ -62,17 +62,17 @@ def test_without_the_owners_key_the_same_bundle_is_refused(
 def test_install_says_to_restart_and_that_everybody_must_be_enrolled_again(
     tmp_path: Path, where: list[str], capsys: Screen
 ) -> None:
-    assert main(["model", "install", str(write_bundle(tmp_path / "7.janus", "7")), *where]) == 0
+    assert main(["model", "install", str(write_bundle(tmp_path / "70.janus", "70")), *where]) == 0
     shown = capsys.readouterr().out
-    assert "tiny version 7 is installed, in place of janus-" in shown
+    assert "tiny version 70 is installed, in place of janus-" in shown
     assert "systemctl restart janusd" in shown
     assert "Everybody enrolled so far will not be recognised" in shown
-    assert main(["model", "install", str(write_bundle(tmp_path / "8.janus", "8")), *where]) == 0
+    assert main(["model", "install", str(write_bundle(tmp_path / "80.janus", "80")), *where]) == 0
     assert "recognised" not in capsys.readouterr().out  # the same encoder, newly calibrated
-    assert main(["model", "install", str(tmp_path / "8.janus"), *where]) == 0
+    assert main(["model", "install", str(tmp_path / "80.janus"), *where]) == 0
     assert "installed already; nothing changed" in capsys.readouterr().out
     assert main(["model", "show", *where]) == 0
-    assert "tiny version 8" in capsys.readouterr().out
+    assert "tiny version 80" in capsys.readouterr().out
 
 
 def test_where_a_door_runs_install_counts_the_people(
@@ -80,13 +80,13 @@ def test_where_a_door_runs_install_counts_the_people(
 ) -> None:
     people = [Person(name, "2026-11-22T06:40:00+00:00", 5, "") for name in ("Ada", "Ben")]
     with serving(tmp_path / "control", FakeDoor(people)):
-        main(["model", "install", str(write_bundle(tmp_path / "7.janus", "7")), *where])
+        main(["model", "install", str(write_bundle(tmp_path / "70.janus", "70")), *where])
         assert "All 2 people enrolled so far" in capsys.readouterr().out
-        bundle = write_bundle(tmp_path / "9.janus", "9", another_encoder=True)
+        bundle = write_bundle(tmp_path / "90.janus", "90", another_encoder=True)
         assert main(["model", "install", str(bundle), *where, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["people_to_enrol_again"] == 2
-    assert told["before"]["version"] == "7"
+    assert told["before"]["version"] == "70"
     assert told["changed"]
     assert told["new_encoder"]
 
