@@ -51,6 +51,26 @@ def test_the_same_bytes_are_no_news_at_once_and_frozen_after_half_a_second() -> 
     assert set(seen[5:]) == {Freshness.FROZEN}
 
 
+def test_a_face_that_comes_into_a_doorway_that_stood_still_is_fresh() -> None:
+    """A camera that compresses its picture gives what does not move again to the byte."""
+    stream, doorway = Stream(), scene(2.0)
+    frames = [(doorway, None)] * 20 + [(image, BOX) for image in live(10)]
+    seen = [
+        stream.look(Frame(image, 1 + number / FPS, number), box) for number, (image, box) in enumerate(frames)
+    ]
+    assert set(seen[20:]) == {Freshness.FRESH}
+
+
+def test_a_still_whose_face_is_missed_now_and_then_is_frozen_all_the_same() -> None:
+    stream, still = Stream(), scene(0.0, noise=1)
+    seen = [
+        stream.look(Frame(still, 1 + number / FPS, number), None if number % 4 == 1 else BOX)
+        for number in range(20)
+    ]
+    assert Freshness.FRESH not in seen[1:]
+    assert seen.count(Freshness.FROZEN) >= 8
+
+
 def test_a_covered_lens_may_repeat_itself() -> None:
     assert set(look([np.zeros((240, 320, 3), np.uint8)] * 20)) == {Freshness.FRESH}
 

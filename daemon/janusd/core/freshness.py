@@ -117,8 +117,8 @@ class Stream:
     bounds: Bounds = field(default_factory=Bounds)
     _last: Frame | None = field(default=None, init=False)
     _luma: Luma | None = field(default=None, init=False)
-    _stills: deque[tuple[float, bool]] = field(default_factory=deque, init=False)
-    """When each frame of the last `frozen_s` came, and whether it looked like the one before."""
+    _stills: deque[tuple[float, bool, bool]] = field(default_factory=deque, init=False)
+    """When each frame of the last `frozen_s` came, whether it had a face, and looked like the one before."""
     _seen: dict[bytes, float] = field(default_factory=dict, init=False)
     _repeats: deque[float] = field(default_factory=deque, init=False)
     _course: Course = field(default_factory=lambda: Course(), init=False)  # noqa: PLW0108 - defined below
@@ -141,7 +141,7 @@ class Stream:
             self._stills.clear()
             return Freshness.FRESH
         is_same = _is_same(before, luma, box, self.bounds)
-        if self._stands_still(frame.captured_s, is_same):
+        if self._stands_still(frame.captured_s, box is not None, is_same):
             return Freshness.FROZEN
         if is_same:
             return Freshness.REPEATED
@@ -150,14 +150,18 @@ class Stream:
         is_looped = frame.captured_s - self._looped_s < self.bounds.suspect_s
         return Freshness.LOOPED if is_looped else Freshness.FRESH
 
-    def _stands_still(self, now_s: float, is_same: bool) -> bool:
-        """Whether nearly all frames of the last `frozen_s` looked alike; a video's key frames may differ."""
+    def _stands_still(self, now_s: float, has_face: bool, is_same: bool) -> bool:
+        """Whether nearly all frames of the last `frozen_s` looked alike; a video's key frames may differ.
+
+        Of a face, frames with one alone can tell: the doorway that it came into may well have stood still.
+        """
         stills, bounds = self._stills, self.bounds
-        stills.append((now_s, is_same))
+        stills.append((now_s, has_face, is_same))
         while len(stills) > 2 and now_s - stills[1][0] >= bounds.frozen_s:
             stills.popleft()
-        alike = [alike for _, alike in list(stills)[1:]]
-        lasts_s = now_s - stills[0][0]
+        telling = [(at_s, alike) for at_s, had_face, alike in stills if had_face or not has_face]
+        alike = [alike for _, alike in telling[1:]]
+        lasts_s = now_s - telling[0][0]
         return lasts_s >= bounds.frozen_s and sum(alike) >= bounds.still * len(alike)
 
     def _repeats_bytes(self, frame: Frame, box: Box) -> bool:
