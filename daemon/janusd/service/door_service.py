@@ -252,7 +252,7 @@ class DoorService:
             presence.challenge(_DICE.choice(challenge.ORDERS), frame.captured_s)
         asked = presence.asks if presence is not None else None
         if asked is None:
-            self._signboard.tell(verdict.decision, _hint(verdict))
+            self._signboard.tell(verdict.decision, _hint(verdict), is_done=verdict.is_done)
         else:
             self._signboard.show(_SIGNS[asked], reason.hint)
 

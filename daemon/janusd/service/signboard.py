@@ -16,7 +16,10 @@ _SHUT = frozenset(
     {
         Reason.UNKNOWN,
         Reason.AMBIGUOUS,
+        Reason.GUARDED,
         Reason.NOT_NOW,
+        Reason.NOT_VALID,
+        Reason.SUSPENDED,
         Reason.CLOCK_UNTRUSTED,
         Reason.STEP_AWAY,
         Reason.LOCKED_OUT,
@@ -54,9 +57,11 @@ class Signboard:
         except Exception:  # whatever a driver raises although it should not
             log.exception("the indicator %s failed", self._indicator.name)
 
-    def tell(self, decision: Decision, hint: str) -> None:
-        """Show what became of a frame."""
-        if decision.unlocks or decision.reason is Reason.ALREADY_OPEN:
+    def tell(self, decision: Decision, hint: str, *, is_done: bool = True) -> None:
+        """Show what became of a frame; not `is_done` where the lock refused."""
+        if not is_done:
+            self.show(Sign.PROBLEM, hint)
+        elif decision.unlocks or decision.reason is Reason.ALREADY_OPEN:
             self.show(Sign.OPEN, hint)
         elif decision.reason is Reason.NO_FACE:
             self.show(Sign.IDLE)
