@@ -334,6 +334,19 @@ def test_it_forgets_a_door_on_request_so_that_nothing_of_it_stays(
     assert (code, "refused" in told) == (1, True)
 
 
+def test_a_broker_that_does_not_say_that_it_forgot_is_not_said_to_have_forgotten(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with home.serving("names"), home.bridging():
+        until(home.is_online)
+        home.door.tell(GRANTED)
+        until(lambda: "janus/front/person" in home.broker.retained)
+    home.broker.is_deaf = True
+    code, told = run(home, "--forget", capsys=capsys)
+    assert "Anna" in home.broker.kept("janus/front/person")
+    assert (code, told) == (1, "janus-mqtt: it did not say that it has forgotten: try again\n")
+
+
 def test_it_checks_its_file_and_says_what_is_wrong(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = run(home, "--check", capsys=capsys)
     assert (code, told) == (

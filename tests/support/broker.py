@@ -58,6 +58,8 @@ class Broker:
     subscribed: list[bytes] = field(default_factory=list)
     hostile: bytes = b""
     """Sent to each guest after it was let in."""
+    is_deaf: bool = False
+    """Whether it takes no message, though it lets guests in."""
 
     def __post_init__(self) -> None:
         self._open: set[socket.socket] = set()
@@ -121,7 +123,7 @@ class Broker:
                         return
                     will = guest.will
                     sock.sendall(self.hostile)
-                elif kind == PUBLISH:
+                elif kind == PUBLISH and not self.is_deaf:
                     said, number = read_publish(flags, body)
                     self._take(said)
                     if number:

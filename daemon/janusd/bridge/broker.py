@@ -92,13 +92,16 @@ class Connection:
         """Send a message; returns at once. Where the connection is over, it is gone, and Lost is told."""
         return self._client.publish(message.topic, message.payload, QOS, message.retain)
 
-    def close(self, last: Message | None = None) -> None:
-        """Send a last message, wait a moment for the broker to have it, and go: no last will then."""
-        if last is not None:
-            with contextlib.suppress(ValueError, RuntimeError):
-                self.publish(last).wait_for_publish(_GOODBYE_S)
+    def close(self, *last: Message) -> bool:
+        """Send last messages, wait a moment, and go: no last will then. Whether the broker has them all."""
+        sent, has_all = [self.publish(message) for message in last], False
+        with contextlib.suppress(ValueError, RuntimeError):  # the connection is over
+            for one in sent:
+                one.wait_for_publish(_GOODBYE_S)
+            has_all = all(one.is_published() for one in sent)
         self._client.disconnect()
         self._thread.join(_GOODBYE_S)
+        return has_all
 
     def _run(self) -> None:
         try:

@@ -195,7 +195,7 @@ class Bridge:
 
     def _leave(self) -> None:
         if self._connection is not None:
-            self._connection.close(messages.available(self._place, False) if self._is_ready else None)
+            self._connection.close(*([messages.available(self._place, False)] if self._is_ready else []))
 
     def _watch(self) -> None:
         """Put in what janusd says, for as long as this process lives."""
@@ -234,10 +234,8 @@ def forget(config: Config, place: Place, login: tuple[str, str] | None) -> str:
         word = words.get(timeout=_FORGET_S)
         if isinstance(word, Lost):
             return word.why
-        *others, last = messages.forgotten(place)
-        for message in others:
-            connection.publish(message)
-        connection.close(last)
+        if not connection.close(*messages.forgotten(place)):
+            return "it did not say that it has forgotten: try again"
     except queue.Empty:
         return f"no answer in {_FORGET_S:g} s"
     return ""
