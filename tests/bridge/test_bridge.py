@@ -347,6 +347,23 @@ def test_a_broker_that_does_not_say_that_it_forgot_is_not_said_to_have_forgotten
     assert (code, told) == (1, "janus-mqtt: it did not say that it has forgotten: try again\n")
 
 
+def test_one_thread_alone_is_at_the_connection(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    import paho.mqtt.client as paho  # noqa: PLC0415
+
+    wrote, send = set[str](), paho.Client._sock_send
+
+    def remember(client: paho.Client, part: bytes) -> int:
+        wrote.add(threading.current_thread().name)
+        return send(client, part)
+
+    monkeypatch.setattr(paho.Client, "_sock_send", remember)
+    with home.serving(), home.bridging():
+        until(home.is_online)
+        home.door.tell(GRANTED)
+        until(home.events)
+    assert wrote == {"broker"}
+
+
 def test_it_checks_its_file_and_says_what_is_wrong(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = run(home, "--check", capsys=capsys)
     assert (code, told) == (

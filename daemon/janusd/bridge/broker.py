@@ -83,6 +83,9 @@ class Connection:
             client.username_pw_set(*login)
         if section.uses_tls:
             client.tls_set_context(_sealed(section))
+        # A callback of its own keeps paho from writing in the thread that publishes: what reads at the same
+        # moment would be at the same TLS connection, which Python before 3.13 does not guard.
+        client.on_socket_register_write = lambda *_: None
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
