@@ -234,6 +234,18 @@ def test_a_face_exchanged_during_a_challenge_has_failed_it() -> None:
     assert door.see(0.0, who=ALICE) is Reason.CHALLENGE_FAILED
 
 
+def test_a_failed_challenge_rests_though_faces_are_exchanged_again_or_the_picture_stands_still() -> None:
+    for between in ([{"who": BOB}], [{"image": picture(0)}] * 9):
+        door = Door(level=Level.PASSIVE, challenge=Asks.ALWAYS)
+        door.turn(26, 0)
+        for how in between:
+            door.see(0.0, **how)  # type: ignore[arg-type]
+        reasons = [door.see(0.0) for _ in range(6)]
+        assert (Reason.CHALLENGE_FAILED in reasons, Reason.CHALLENGE in reasons) == (True, False)
+        assert door.state.limits.tally.spent == 1
+        assert Reason.CHALLENGE in {door.see(0.0) for _ in range(int(4 * FPS))}  # and is asked again then
+
+
 def test_every_pose_of_a_challenge_must_match() -> None:
     shown = Presentation(1, is_challenged=True, poses=(ALICE, BOB, ALICE))
     evidence = Evidence(0.0, best=policy.Candidate("alice", 1.0), presentation=shown)

@@ -60,6 +60,7 @@ class Presence:
         self._track: Track | None = None
         self._doubt_s = float("-inf")
         self._challenge: Challenge | None = None
+        self._ended_s = float("-inf")
         self._begin_track(0.0)
 
     @property
@@ -164,12 +165,13 @@ class Presence:
         self._genuine: deque[float] = deque(maxlen=self._settings.remembers)
         self._found_s: deque[float] = deque(maxlen=self._settings.looks)
         self._live_s = self._flat_s = float("-inf")
-        asked = self._challenge
-        is_left = (
-            asked is not None and asked.stage is Stage.RUNNING
-        )  # whoever leaves in the middle has failed
-        self._challenge = replace(asked, stage=Stage.FAILED) if asked is not None and is_left else None
-        self._ended_s = now_s
+        match self._challenge:
+            case Challenge(stage=Stage.RUNNING) as left:  # whoever leaves in the middle has failed
+                self._challenge, self._ended_s = replace(left, stage=Stage.FAILED), now_s
+            case Challenge(stage=Stage.PASSED):
+                self._challenge = None
+            case _:
+                pass  # a failed one rests for its time, whoever is in view meanwhile
 
     def _step(self, now_s: float, seen: Seen | None) -> None:
         """Move a challenge on, and end it when its time is over."""
