@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import inspect
+import os
 import re
 import shutil
 import struct
@@ -203,7 +204,39 @@ def test_only_the_bridge_to_the_home_has_a_network_and_nothing_enables_it() -> N
     assert bridge["RestartPreventExitStatus"] == str(bridge_main.EXIT_CONFIG)
     assert not {"Environment", "EnvironmentFile"} & set(bridge)
     postinst = (SYSTEMD / "deb" / "postinst").read_text()
-    assert not re.search(r"systemctl enable[^\n]*janus-mqtt", postinst)
+    assert not re.search(r"(systemctl enable|for unit in)[^\n]*janus-mqtt", postinst)
+
+
+@pytest.mark.skipif(shutil.which("deb-systemd-helper") is None, reason="needs Debian's init-system-helpers")
+def test_an_upgrade_enables_nothing_that_an_owner_disabled(tmp_path: Path) -> None:
+    """The lines of postinst that enable units, run upon a folder instead of the system."""
+    installed, wanted = (
+        tmp_path / "lib/systemd/system",
+        tmp_path / "etc/systemd/system/multi-user.target.wants",
+    )
+    installed.mkdir(parents=True)
+    (tmp_path / "usr").mkdir()
+    (tmp_path / "usr/lib").symlink_to("../lib")
+    for name in UNITS:
+        shutil.copy(SYSTEMD / name, installed)
+    postinst = (SYSTEMD / "deb" / "postinst").read_text()
+    assert "systemctl enable" not in postinst
+    (enables,) = re.findall(r"^for unit in janus-latchd.socket .*?^done$", postinst, re.DOTALL | re.MULTILINE)
+    as_dpkg = {**os.environ, "DPKG_ROOT": str(tmp_path), "DPKG_MAINTSCRIPT_PACKAGE": "janusd"}
+
+    def install() -> list[str]:
+        subprocess.run(["sh", "-ec", enables], env=as_dpkg, check=True)
+        return sorted(path.name for path in wanted.iterdir())
+
+    assert install() == ["janus-binding.service", "janus-latchd.service", "janusd.service"]
+    (wanted / "janusd.service").unlink()  # systemctl disable janusd
+    assert install() == ["janus-binding.service", "janus-latchd.service"]
+
+
+def test_an_upgrade_leaves_no_program_running_that_is_not_there_any_more() -> None:
+    (restarts,) = re.findall(r"systemctl try-restart (.*) \|\|", (SYSTEMD / "deb" / "postinst").read_text())
+    lasting = [name for name in UNITS if unit(name).has_section("Install") and name.endswith(".service")]
+    assert sorted(restarts.split()) == sorted(set(lasting) - {"janus-binding.service"})
 
 
 @needs_analyze
