@@ -203,7 +203,8 @@ class RemoteLatch:
                 else:
                     self._unheard += 1
                     self._listen(sock)
-            self._closed.wait(min(RETURN_S * 2 ** max(0, self._unheard - 2), RETURN_MAX_S))
+            doublings = min(max(0, self._unheard - 2), 16)  # unheard for an hour, 2 to that power is no float
+            self._closed.wait(min(RETURN_S * 2**doublings, RETURN_MAX_S))
 
     def _listen(self, sock: socket.socket) -> None:
         """Beat and hear, until the connection ends."""

@@ -95,3 +95,18 @@ def test_a_latchd_that_ends_without_a_word_is_called_less_and_less_often(
                 calls += 1
         latch.close()
     assert 3 <= calls <= 10  # of a hundred
+
+
+def test_a_latchd_that_is_set_up_wrong_all_night_is_still_called_in_the_morning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latch_remote, "RETURN_MAX_S", 0.0)
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(30)
+        latch = RemoteLatch(path, "front")
+        for _ in range(1100):  # 2 ** 1024 is no float
+            listener.accept()[0].close()
+        latch.close()
