@@ -7,6 +7,7 @@ by a supply of its own or, kept lit from here, by janus-latchd (`nir_lamp`).
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from janusd_hw.pair_check import TOLERANCE_S, PairSeen
 _KEPT = 16
 _ALONE_S = 1.5
 """For so long colour frames may come without a partner."""
+_START_S = 10.0
+"""Until the second camera's first frame: two do not start at once. Less than `camera_watch.START_S`, which
+would not say which of them it is."""
 _END_S = 0.3
 
 
@@ -50,11 +54,17 @@ class PairCamera:
         self._seen: deque[Frame] = deque(maxlen=_KEPT)
         self._failure: CameraError | None = None
         self._is_closed = False
+        self._thread: threading.Thread | None = None
 
     @property
     def name(self) -> str:
         """For example "picamera2 0 with picamera2 1"."""
         return f"{self._colour.name} with {self._infrared.name}"
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the second camera's thread is still in its driver after it was told to end."""
+        return self._is_closed and self._thread is not None and self._thread.is_alive()
 
     def frames(self) -> Iterator[Frame]:
         """Colour frames, each with its partner.
@@ -63,21 +73,25 @@ class PairCamera:
         """
         if self._is_closed:
             return
-        thread = threading.Thread(target=self._take, name="infrared", daemon=True)
-        thread.start()
-        paired_s: float | None = None
+        self._thread = threading.Thread(target=self._take, name="infrared", daemon=True)
+        self._thread.start()
+        since_s, patience_s = math.inf, _START_S
         try:
             for frame in self._colour.frames():
+                at_s = frame.captured_s
                 if self._lamp is not None:
-                    self._lamp.keep(frame.captured_s)
-                paired_s = frame.captured_s if paired_s is None else paired_s
-                partner = self._partner(frame.captured_s)
+                    self._lamp.keep(at_s)
+                since_s = min(since_s, at_s)
+                partner = self._partner(at_s)
                 self.seen.colour(frame, is_partnered=partner is not None)
+                if partner is not None or (
+                    self._seen and patience_s > _ALONE_S
+                ):  # the second one has started
+                    since_s, patience_s = at_s, _ALONE_S
                 if partner is not None:
-                    paired_s = frame.captured_s
                     grey = partner.image[:, :, 1:2]  # a sensor without filter says the same in all channels
                     yield replace(frame, nir=np.repeat(grey, 3, axis=2))
-                elif frame.captured_s - paired_s > _ALONE_S and not self._is_closed:
+                elif at_s - since_s > patience_s and not self._is_closed:
                     raise CameraError(
                         f"the infrared camera {self._infrared.name} gives no frame of the same moment",
                         "give both the same camera.fps; check its cable",
@@ -86,7 +100,7 @@ class PairCamera:
             self.close()
             if self._lamp is not None:
                 self._lamp.put_out()
-            thread.join(_END_S)
+            self._thread.join(_END_S)
 
     def meter(self, box_px: Box) -> None:
         """Let the colour camera expose for this part, where it can."""
@@ -108,9 +122,15 @@ class PairCamera:
                 with self._news:
                     self._seen.append(frame)
                     self._news.notify_all()
-        except CameraError as error:
+        except Exception as error:  # noqa: BLE001 - told with the next frame; a driver may raise anything
             with self._news:
-                self._failure = error
+                self._failure = (
+                    error
+                    if isinstance(error, CameraError)
+                    else CameraError(
+                        f"the driver of {self._infrared.name} failed: {error!r}", "see the log, update it"
+                    )
+                )
                 self._news.notify_all()
 
     def _partner(self, at_s: float) -> Frame | None:

@@ -22,6 +22,7 @@ from janusd.door import Finding
 from janusd.errors import CameraError
 from janusd.ports import Camera, Meter
 from janusd_hw import v4l2
+from janusd_hw.camera_pair import PairCamera
 from janusd_hw.clock import boottime_s
 from janusd_hw.frame_faults import Fault, FrameCheck
 
@@ -170,8 +171,9 @@ class WatchedCamera:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the driver's thread is still there after it was told to end."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the driver's thread is still there after it was told to end, or a pair's second one."""
+        is_alive = self._thread is not None and self._thread.is_alive()
+        return is_alive or (isinstance(self._camera, PairCamera) and self._camera.is_stuck)
 
     def frames(self) -> Iterator[Frame]:
         """Good frames, the newest each time; those that come meanwhile are skipped.
@@ -255,7 +257,7 @@ class WatchedCamera:
         self.close()
         if self._thread is not None:
             self._thread.join(_END_S)
-            if self._thread.is_alive():
+            if self.is_stuck:
                 self._leave(self)
 
 

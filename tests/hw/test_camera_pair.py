@@ -15,6 +15,7 @@ from janusd.core.types import Box, Frame
 from janusd.errors import CameraError
 from janusd.main import open_camera
 from janusd.ports import Camera
+from janusd_hw import camera_pair, camera_watch
 from janusd_hw.camera_fake import FakeCamera
 from janusd_hw.camera_pair import TOLERANCE_S, PairCamera
 from janusd_hw.camera_watch import CameraWatch
@@ -39,6 +40,7 @@ class Stamped(FakeCamera):
 def pair() -> Iterator[tuple[PairCamera, FakeCamera, FakeCamera]]:
     colour, infrared = FakeCamera(), FakeCamera()
     yield PairCamera(colour, infrared), colour, infrared
+    infrared.let_go.set()
     colour.close()
     infrared.close()
 
@@ -101,6 +103,63 @@ def test_an_infrared_camera_that_goes_silent_is_told(pair: tuple[PairCamera, Fak
     with pytest.raises(CameraError, match="infrared camera fake gives no frame of the same moment"):
         list(frames)
     assert time.monotonic() - silent_s < 3
+
+
+def test_an_infrared_camera_whose_driver_raises_anything_is_told(
+    pair: tuple[PairCamera, FakeCamera, FakeCamera],
+) -> None:
+    frames = pair[0].frames()
+    next(frames)
+    pair[2].mood = "crashing"
+    with pytest.raises(CameraError, match=r"the driver of fake failed.*a driver's own error"):
+        list(frames)
+
+
+class Late(FakeCamera):
+    """A camera that takes its time to start."""
+
+    def frames(self) -> Iterator[Frame]:
+        self._closed.wait(2.0)
+        yield from super().frames()
+
+
+def test_an_infrared_camera_that_starts_later_is_waited_for() -> None:
+    frames = PairCamera(FakeCamera(), Late()).frames()
+    assert next(frames).nir is not None
+    frames.close()  # type: ignore[attr-defined]  # a generator
+
+
+def test_an_infrared_camera_that_never_starts_is_told(
+    pair: tuple[PairCamera, FakeCamera, FakeCamera], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_pair, "_START_S", 0.3)
+    pair[2].mood = "silent"
+    with pytest.raises(CameraError, match="infrared camera fake gives no frame of the same moment"):
+        list(pair[0].frames())
+    assert camera_pair._START_S < camera_watch.START_S
+
+
+def test_while_the_infrared_camera_hangs_in_its_driver_no_other_one_is_started(
+    pair: tuple[PairCamera, FakeCamera, FakeCamera],
+) -> None:
+    made = [pair[0], PairCamera(FakeCamera(), FakeCamera())]
+    watch = CameraWatch(lambda: made.pop(0), fps=30)
+    frames = watch.open().frames()
+    next(frames)
+    pair[2].mood = "hanging"
+    with pytest.raises(CameraError, match="no frames"):
+        list(frames)
+    time.sleep(1.0)  # the colour camera has let go by now
+    with pytest.raises(CameraError, match="hangs and does not let the camera go"):
+        watch.open()
+    pair[2].let_go.set()
+    end_s = time.monotonic() + 10
+    while pair[0].is_stuck:
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+    again = watch.open().frames()
+    assert next(again).nir is not None
+    again.close()  # type: ignore[attr-defined]  # a generator
 
 
 def test_a_frozen_infrared_camera_is_seen_by_the_watch(
