@@ -25,6 +25,8 @@ _SMALL, _SMALL_WIDTH_PX = "YUV420", 320
 _TIMEOUT_S = 1.0
 _BUSES = ("/base/", "\\_SB_")
 """How libcamera names what hangs on this board, by device tree and by ACPI; "Virtual0" and vimc's do not."""
+MISSING = (ImportError, AttributeError, ValueError)
+"""What its import raises where it is not there, or was built for another numpy ("dtype size changed")."""
 # Numbers of libcamera's enums, which this driver need not import.
 _SHORT_EXPOSURES, _CENTRE_WEIGHTED, _AWB_AUTO = 1, 0, 0
 
@@ -55,14 +57,15 @@ class Picamera2Camera:
         `identity`, where it is given, is the only camera accepted there, as `list_cameras` names it.
         `backlight` follows faces with the exposure. `is_insecure` also takes one that libcamera makes up.
 
-        Raises CameraError when picamera2 is missing.
+        Raises CameraError when picamera2 is missing, or cannot be loaded here.
         """
         try:
             self._library: Any = importlib.import_module("picamera2")
-        except ImportError as e:
+        except MISSING as e:
             raise CameraError(
                 f"picamera2 cannot be imported: {e}",
-                "run: apt install python3-picamera2, and create the venv with --system-site-packages",
+                "run: apt install python3-picamera2, and create the venv with --system-site-packages; where"
+                " numpy is named, pip's hides the system's: install the one that picamera2 was built for",
             ) from e
         self._index = index
         self._width = width
@@ -198,7 +201,7 @@ def list_cameras(library: Any = None) -> dict[int, str]:  # noqa: ANN401 - picam
     if library is None:
         try:
             library = importlib.import_module("picamera2")
-        except ImportError:
+        except MISSING:
             return {}
     known = library.Picamera2.global_camera_info()
     return {number: f"{at.get('Model', '?')} @ {at.get('Id', '?')}" for number, at in enumerate(known)}

@@ -28,7 +28,7 @@ from typing import Any
 
 from janusd import programs
 from janusd.errors import LatchError
-from janusd_hw import boards, v4l2
+from janusd_hw import boards, camera_picamera2, v4l2
 from janusd_hw.boards import Board
 from janusd_hw.latch_remote import RemoteLatch
 from janusd_hw.latchd import settings as latch_settings
@@ -201,7 +201,7 @@ def _ribbon_cameras() -> list[FoundCamera]:
             for number, info in enumerate(library.global_camera_info())
             if "usb" not in str(info.get("Id", ""))  # libcamera lists USB cameras too; V4L2 does better there
         ]
-    except (ImportError, RuntimeError, AttributeError):
+    except (*camera_picamera2.MISSING, RuntimeError):
         return []
 
 

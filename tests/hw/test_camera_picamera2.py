@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from janusd.core.types import Box
 from janusd.errors import CameraError
 from janusd.ports import Camera
+from janusd_hw import discovery
 from janusd_hw.camera_picamera2 import Picamera2Camera, list_cameras
 from janusd_hw.clock import SystemClock
 
@@ -216,6 +218,19 @@ def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(CameraError, match=r"apt install python3-picamera2.*--system-site-packages"):
         Picamera2Camera()
+
+
+def test_a_library_built_for_another_numpy_is_as_good_as_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = "numpy.dtype size changed, may indicate binary incompatibility"  # as a compiled part says
+    (tmp_path / "picamera2.py").write_text(f"raise ValueError({broken!r})")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "picamera2", raising=False)
+    with pytest.raises(CameraError, match=r"numpy\.dtype size changed.*built for"):
+        Picamera2Camera()
+    assert list_cameras() == {}
+    assert discovery._ribbon_cameras() == []
 
 
 def test_a_camera_that_is_not_there_is_said(library: type[FakePicamera2]) -> None:
