@@ -85,6 +85,8 @@ class TensorRtNetwork:
         self._lock = threading.Lock()
         self._engine = self._build(onnx)
         self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise NetworkError("TensorRT has no memory left to run this model in", "use the CPU")
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         if len(names) != 2:
             raise NetworkError(f"the ONNX file has {len(names)} inputs and outputs, not one of each")
@@ -126,7 +128,13 @@ class TensorRtNetwork:
     def _build(self, onnx: bytes) -> Any:  # noqa: ANN401 - TensorRT ships no types
         trt = self._trt
         log = trt.Logger(trt.Logger.ERROR)
-        builder = trt.Builder(log)
+        try:
+            builder = trt.Builder(log)
+        except TypeError as e:  # pybind11's for a null pointer: CUDA did not start
+            raise NetworkError(
+                f"TensorRT finds no GPU that it may open: {e}",
+                "let the unit open it (DeviceAllow=), or use the CPU",
+            ) from e
         network = builder.create_network(0)
         parser = trt.OnnxParser(network, log)
         if not parser.parse(onnx):

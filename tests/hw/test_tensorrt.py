@@ -41,7 +41,7 @@ class HostMemory:
 class StandInTensorRt(types.ModuleType):
     __version__ = "10.stand-in"
     shape = (1, 3, 4, 4)
-    parses = builds = runs = True
+    starts = parses = builds = fits = runs = True
     poison = 0.0
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class StandInTensorRt(types.ModuleType):
         wishes = types.SimpleNamespace(
             set_memory_pool_limit=lambda pool, count: None, set_flag=self.flags.append
         )
-        self.Builder = lambda log: types.SimpleNamespace(
+        self.builder = types.SimpleNamespace(
             create_network=lambda flags: "network",
             create_builder_config=lambda: wishes,
             build_serialized_network=lambda network, config: b"plan" if self.builds else None,
@@ -64,6 +64,11 @@ class StandInTensorRt(types.ModuleType):
             parse=lambda onnx: self.parses, num_errors=1, get_error=lambda index: "no such operator"
         )
         self.Runtime = lambda log: types.SimpleNamespace(deserialize_cuda_engine=lambda plan: self)
+
+    def Builder(self, log: object) -> types.SimpleNamespace:  # noqa: N802 - TensorRT's name
+        if not self.starts:
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+        return self.builder
 
     num_io_tensors = 2
 
@@ -76,8 +81,8 @@ class StandInTensorRt(types.ModuleType):
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return self.shape
 
-    def create_execution_context(self) -> StandInTensorRt:
-        return self
+    def create_execution_context(self) -> StandInTensorRt | None:
+        return self if self.fits else None
 
     def set_tensor_address(self, name: str, address: int) -> None:
         self.addresses[name] = address
@@ -118,7 +123,14 @@ def test_a_file_that_wants_channels_last_gets_them(library: StandInTensorRt) -> 
 
 
 @pytest.mark.parametrize(
-    ("what", "says"), [("parses", "no such operator"), ("builds", "no engine"), ("runs", "stopped running")]
+    ("what", "says"),
+    [
+        ("starts", "no GPU that it may open"),
+        ("parses", "no such operator"),
+        ("builds", "no engine"),
+        ("fits", "no memory left"),
+        ("runs", "stopped running"),
+    ],
 )
 def test_what_tensorrt_refuses_is_told(library: StandInTensorRt, what: str, says: str) -> None:
     setattr(library, what, False)
