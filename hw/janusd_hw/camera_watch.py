@@ -98,6 +98,7 @@ class CameraWatch:
                     "unplug the camera and plug it in again; if that does not help, restart the board",
                 )
             self._stuck = None
+        self.seen.times_s.clear()  # while there was no camera, none was slow
         return WatchedCamera(
             self._open_camera(), self.seen, self._silent_s, self._start_s, self._now_s, self._leave
         )

@@ -186,6 +186,18 @@ def test_the_doctor_is_told_rate_light_and_focus(fake: FakeCamera) -> None:
     assert "2 frozen" in found["camera frames"].detail
 
 
+def test_a_camera_that_was_away_is_not_taken_for_a_slow_one(fake: FakeCamera) -> None:
+    watch = CameraWatch(lambda: fake, fps=fake.fps)
+    away_s = boottime_s() - 300
+    watch.seen.times_s.extend(away_s + at / fake.fps for at in range(30))
+    camera = watch.open()
+    frames = camera.frames()
+    for _ in range(12):
+        next(frames)
+    camera.close()
+    assert (watch.seen.fps() or 0.0) > 1, "0 of 30 frames a second"
+
+
 def test_sharpness_tells_pictures_in_focus_from_those_out_of_it() -> None:
     """Printed with `pytest -rP`; the threshold lies between."""
     sharp, soft = [], []
