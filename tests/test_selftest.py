@@ -93,3 +93,8 @@ def test_doctor_shows_what_the_start_found_and_nothing_outside_of_a_unit(
 def test_what_is_needed_follows_the_configuration(config: dict[str, object], needed: set[str]) -> None:
     assert needed <= set(selftest.needs_of_janusd(config))
     assert "the latch's socket" in needed or "the latch's socket" not in selftest.needs_of_janusd(config)
+
+
+def test_a_stream_needs_no_camera_of_the_board() -> None:
+    config = {"camera": {"driver": "opencv", "device": "rtsp://garden.local/door"}}
+    assert not [name for name in selftest.needs_of_janusd(config) if "camera" in name]

@@ -139,7 +139,7 @@ def needs_of_janusd(config: dict[str, Any]) -> dict[str, Callable[[], object]]:
     """What a daemon with this janus.toml cannot do without."""
     camera, latch, vault = (config.get(name, {}) for name in ("camera", "latch", "vault"))
     folder = Path(vault.get("directory", "/var/lib/janus"))
-    driver = camera.get("driver", "picamera2")
+    driver, device = camera.get("driver", "picamera2"), str(camera.get("device", "/dev/video0"))
     needs: dict[str, Callable[[], object]] = {
         "the vault's folder takes files": lambda: _write_file(folder),
         "local sockets": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).close(),
@@ -149,9 +149,8 @@ def needs_of_janusd(config: dict[str, Any]) -> dict[str, Callable[[], object]]:
     }
     if driver == "replay":
         needs["the camera's pictures"] = lambda: Path(camera.get("path", "")).stat() and None
-    else:
-        device = camera.get("device", "/dev/video0")
-        node = device if str(device).startswith("/dev/") and driver == "opencv" else "/dev/media0"
+    elif driver != "opencv" or device.startswith("/dev/"):  # a stream has no node
+        node = device if driver == "opencv" else "/dev/media0"
         needs[f"camera {node}"] = lambda: _open(node)
     if latch.get("driver") == "latchd":
         needs["the latch's socket"] = lambda: _reach(latch.get("socket", "/run/janus-latch.sock"))
