@@ -84,9 +84,8 @@ class PairCamera:
                 since_s = min(since_s, at_s)
                 partner = self._partner(at_s)
                 self.seen.colour(frame, is_partnered=partner is not None)
-                if partner is not None or (
-                    self._seen and patience_s > _ALONE_S
-                ):  # the second one has started
+                starts_now = bool(self._seen) and patience_s > _ALONE_S
+                if partner is not None or starts_now:
                     since_s, patience_s = at_s, _ALONE_S
                 if partner is not None:
                     grey = partner.image[:, :, 1:2]  # a sensor without filter says the same in all channels
