@@ -18,6 +18,10 @@ from janusd.service.notes import Notes
 _BACK_OFF_S = 1.0
 _BACK_OFF_MAX_S = 30.0
 _BEAT_S = 0.5
+_USABLE_S = 5.0
+"""A camera that gave frames for so long is opened again soon when it fails, not later and later."""
+_WELL_S = 60.0
+"""What fails after so long is told anew; until then it is the same trouble still."""
 
 
 class Watch:
@@ -32,6 +36,8 @@ class Watch:
         self._beat_s = clock.monotonic_s()
         self.fault = ""
         """What was wrong last; the next frame clears it."""
+        self._told = ""
+        """What the camera was last said to fail of."""
         self.frame_s = -math.inf
         """When the newest frame was captured."""
 
@@ -42,19 +48,26 @@ class Watch:
             while not self._stopping.is_set():
                 try:
                     with closing(self._open_camera()) as camera:
-                        self._camera = camera
+                        self._camera, since_s = camera, math.inf
                         for frame in camera.frames():
                             if self._stopping.is_set():
                                 break
-                            self.fault, back_off_s = "", _BACK_OFF_S
                             self._beat_s = self._clock.monotonic_s()
+                            since_s = min(since_s, self._beat_s)
+                            self.fault = ""
+                            if self._beat_s - since_s >= _USABLE_S:
+                                back_off_s = _BACK_OFF_S
+                            if self._beat_s - since_s >= _WELL_S:
+                                self._told = ""
                             self.frame_s = frame.captured_s
                             see(frame)
                     if not self._stopping.is_set():  # a replay came to its end: the door has nothing to watch
                         self.fault = "the replay ended"
                         self._pause(math.inf)
                 except CameraError as error:
-                    self.report(error)
+                    if self._told != error.what:  # once, not at each retry
+                        self.report(error)
+                    self.fault = self._told = error.what
                     self._pause(back_off_s)
                     back_off_s = min(2 * back_off_s, _BACK_OFF_MAX_S)
         finally:
@@ -67,8 +80,8 @@ class Watch:
             self._camera.close()
 
     def report(self, error: JanusError) -> None:
-        """Write a fault down, once for as long as it lasts."""
-        if self.fault != error.what:  # once, not at each retry
+        """Write a fault down, once until the next frame."""
+        if self.fault != error.what:
             self._notes.write("alarm" if isinstance(error, CameraExchanged) else "fault", note=str(error))
         self.fault = error.what
 
