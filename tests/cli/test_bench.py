@@ -42,11 +42,11 @@ def test_what_is_derived_is_called_a_floor_and_what_is_measured_names_its_comman
 ) -> None:
     main(["bench"])
     shown = capsys.readouterr().out
-    for row in REFERENCES["janus-r5"]:
+    for row in REFERENCES["janus-r9"]:
         (line,) = [line for line in shown.splitlines() if row.board in line]
         assert ("not measured: a floor" in line) == (row.kind == "derived"), line
         assert (f"≥ {row.embed_ms}" in line) == (row.kind == "derived"), line
-    assert {row.kind for row in REFERENCES["janus-r5"]} == {"measured", "derived"}
+    assert {row.kind for row in REFERENCES["janus-r9"]} == {"measured", "derived"}
 
 
 def test_json_holds_the_same(door: FakeDoor, capsys: Screen) -> None:
@@ -72,7 +72,7 @@ def test_another_encoder_stands_beside_nothing(door: FakeDoor, capsys: Screen) -
 
 
 def test_a_measurement_without_the_encoder_has_no_place() -> None:
-    assert bench.place(replace(MEASURED, stages=[]), REFERENCES["janus-r5"]) == []
+    assert bench.place(replace(MEASURED, stages=[]), REFERENCES["janus-r9"]) == []
 
 
 @pytest.mark.parametrize("seconds", ["0", "21", "nan", "x"])
