@@ -36,8 +36,8 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference(
             "x86-64 server, one of two shared cores",
             "measured",
-            2.6,
-            6.2,
+            3.4,
+            7.9,
             "`make bench` of the README: 640x480, one face, gallery of 20, one thread",
         ),
         _floor("x86-64 server core with VNNI", 287.0),
