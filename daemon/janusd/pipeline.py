@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from janusd.core import align, attack, embed, manifest, match, passive, quality
 from janusd.core.gallery import Gallery
 from janusd.core.manifest import AttackNet, Encoder
 from janusd.core.quality import Floors
 from janusd.core.reason import Reason
-from janusd.core.tensors import to_tensor
+from janusd.core.tensors import real, to_tensor
 from janusd.core.types import Box, Crop, Embedding, Evidence, Face, Frame, Image, Quality
 from janusd.core.warp import mirrored
 from janusd.ports import Detector, Network
@@ -162,13 +163,15 @@ class Pipeline:
 
     def encode(self, crop: Crop) -> Embedding:
         """The embedding of an aligned crop."""
-        views = (crop, mirrored(crop)) if self.spec.mirrored else (crop,)
-        return embed.combine(
-            [
-                embed.from_tensor(self.encoder.run(to_tensor(view, self.spec.input)), self.spec.output)
-                for view in views
-            ]
-        )
+        return embed.of_answers(self.answers(crop), self.spec.attenuation)
+
+    def answers(self, crop: Crop) -> list[NDArray[np.float32]]:
+        """(D,) what the encoder says of each view of an aligned crop, in real numbers."""
+        spec = self.spec
+        views = (crop, mirrored(crop)) if spec.mirrored else (crop,)
+        return [
+            real(self.encoder.run(to_tensor(view, spec.input)).reshape(-1), spec.output) for view in views
+        ]
 
 
 def _in_the_middle(image: Image) -> Face:

@@ -59,7 +59,7 @@ class Recognizer:
         return self.pipeline.faces(image)
 
     def embed(self, image: Image, face: Face | None = None) -> Embedding:
-        """The unit embedding of the one face in the picture, or of `face`, whatever its quality.
+        """The embedding of the one face in the picture, or of `face`, whatever its quality.
 
         Raises UnusableFace, with the reason, when no face is named and there is not exactly one fit face.
         """

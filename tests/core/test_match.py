@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from janusd.core import embed, match
 from janusd.core.gallery import Gallery
 from janusd.core.manifest import (
+    Attenuation,
     Calibration,
     Promise,
     Tail,
@@ -18,7 +19,7 @@ from janusd.core.manifest import (
     parse,
     promised_point,
 )
-from janusd.core.tensors import to_tensor
+from janusd.core.tensors import real, to_tensor
 
 
 def unit(*values: float) -> np.ndarray:
@@ -154,9 +155,37 @@ def test_a_mirrored_picture_gives_the_mirrored_tensor() -> None:
 @given(st.lists(st.integers(-128, 127), min_size=4, max_size=4))
 def test_an_embedding_is_of_unit_length_or_dead(raw: list[int]) -> None:
     spec = TensorSpec((1, 4), scale=0.1, zero_point=3)
-    embedding = embed.from_tensor(np.array([raw], np.int8), spec)
+    embedding = embed.of_answers([real(np.array(raw, np.int8), spec)])
     norm = float(np.linalg.norm(embedding))
     assert norm == pytest.approx(1.0, abs=1e-5) or (set(raw) == {3} and norm == 0.0)
+
+
+@given(st.lists(st.integers(-128, 127), min_size=4, max_size=4), st.floats(0.01, 1e4), st.floats(0.0, 1.0))
+def test_with_attenuation_it_points_as_without_and_no_answer_makes_it_much_longer(
+    raw: list[int], typical: float, exponent: float
+) -> None:
+    answers = [real(np.array(raw, np.int8), TensorSpec((1, 4), scale=0.1, zero_point=3))]
+    plain, embedding = embed.of_answers(answers), embed.of_answers(answers, Attenuation(typical, exponent))
+    norm = float(np.linalg.norm(embedding))
+    assert np.allclose(embedding, norm * plain, atol=1e-6)
+    assert embed.SHORTEST - 1e-6 <= norm <= embed.LONGEST + 1e-6 or norm == 0.0
+
+
+def test_who_is_seen_badly_is_made_up_for_and_who_is_seen_well_pays() -> None:
+    by, answers = (
+        Attenuation(typical=50.0, exponent=0.2),
+        [np.array([0, long], np.float32) for long in (40, 60)],
+    )
+    lengths = [float(np.linalg.norm(embed.of_answers([answer], by))) for answer in answers]
+    assert lengths == pytest.approx([(40 / 50) ** -0.2, (60 / 50) ** -0.2], abs=1e-6)
+    assert np.linalg.norm(embed.of_answers(answers, by)) == pytest.approx(1.0, abs=1e-6)  # the views' mean
+
+
+def test_a_mean_is_as_long_as_what_it_is_of() -> None:
+    mean = embed.combine([np.array([1.1, 0.0], np.float32), np.array([0.0, 0.9], np.float32)])
+    assert np.linalg.norm(mean) == pytest.approx(1.0, abs=1e-6)
+    dead = np.zeros(2, np.float32)
+    assert not embed.combine([dead, dead]).any()
 
 
 def test_a_gallery_is_of_single_precision_whatever_it_is_given() -> None:

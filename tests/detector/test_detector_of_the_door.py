@@ -21,7 +21,7 @@ from janusd.bundle.install import install
 from janusd.bundle.keys import TrustedKey, read_public_key
 from janusd.config import ModelSection
 from janusd.core import manifest
-from janusd.core.manifest import Detector, bound_to
+from janusd.core.manifest import Attenuation, Detector, bound_to
 from janusd.core.types import Image
 from janusd.errors import ModelError
 from janusd.vault.store import Vault
@@ -182,6 +182,13 @@ def test_a_detector_that_joins_voids_the_calibration_until_it_is_made_anew(tmp_p
     assert "no calibration was made with its points" in flaw
 
 
+@pytest.mark.parametrize(("typical", "exponent"), [(0.0, 0.2), (-1.0, 0.2), (56.0, -0.1), (56.0, 1.1)])
+def test_a_manifest_whose_attenuation_no_door_may_use_is_flawed(typical: float, exponent: float) -> None:
+    described = models.load().manifest
+    encoder = msgspec.structs.replace(described.encoder, attenuation=Attenuation(typical, exponent))
+    assert "encoder.attenuation" in manifest.flaw(msgspec.structs.replace(described, encoder=encoder))
+
+
 # Whom a door still recognises
 
 
@@ -194,8 +201,15 @@ def test_embeddings_are_bound_to_what_places_the_points_and_to_nothing_else() ->
         look_again(looks=1),
         changed(refiner=None),
     ]
-    digests = {alone, with_eyes, *(bound_to(ENCODER, found_by) for found_by in others)}
-    assert len(digests) == 2 + len(others)
+    by = msgspec.structs.replace(ENCODER, attenuation=Attenuation(56.0, 0.2))
+    digests = {
+        alone,
+        with_eyes,
+        bound_to(by, None),
+        bound_to(by, EYE),
+        *(bound_to(ENCODER, found_by) for found_by in others),
+    }
+    assert len(digests) == 4 + len(others)
     assert all(len(digest) == 32 for digest in digests)
     assert bound_to(ENCODER, changed(threshold=0.6, training={"seed": 1})) == with_eyes
 

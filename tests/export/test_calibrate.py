@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,11 +13,14 @@ from janusd_export.evaluation.calibrate import (
     calibrate,
     check_tail,
     compare,
+    fit_attenuation,
     fit_tail,
+    lengthened,
     ordered_thresholds,
     tail_threshold,
     threshold_intervals,
 )
+from janusd_export.metrics import true_match_rate
 
 
 def unit(x):
@@ -29,7 +34,7 @@ def held_out():
     centre = rng.standard_normal((120, 64))
     ours = unit(centre[person] + 0.6 * rng.standard_normal((480, 64)))
     theirs = unit(np.eye(120)[person])  # who is who is beyond doubt
-    return HeldOut(ours, person, theirs, missed=3)
+    return HeldOut(ours, np.ones(480, np.float32), person, theirs, missed=3)
 
 
 def test_thresholds_rise_as_rates_fall_and_lie_in_their_intervals(held_out):
@@ -56,7 +61,7 @@ def test_a_promise_beyond_the_measurements_asks_for_a_higher_threshold(held_out)
 def test_pairs_the_teachers_take_for_one_person_are_left_out_and_counted(held_out):
     two_names = held_out.person.copy()
     two_names[0] = 500  # the same face under another name
-    found = calibrate(HeldOut(held_out.embeddings, two_names, held_out.teachers, 0), seed=0)
+    found = calibrate(replace(held_out, person=two_names), seed=0)
     assert "3 pairs labelled as two people" in found.description
     assert found.impostor_comparisons + found.genuine_comparisons == 480 * 479 // 2 - 3
 
@@ -81,7 +86,25 @@ def test_the_fitted_tail_is_the_one_the_scores_were_drawn_from(shape, scale):
 def test_a_handful_of_faces_is_refused():
     few = unit(np.eye(4))
     with pytest.raises(ExportError, match="hold out more people"):
-        calibrate(HeldOut(few, np.array([0, 0, 1, 1], np.int32), few, 0), seed=0)
+        calibrate(HeldOut(few, np.ones(4, np.float32), np.array([0, 0, 1, 1], np.int32), few, 0), seed=0)
+
+
+def test_an_encoder_that_answers_shortly_where_it_is_unsure_is_made_up_for(held_out):
+    """Every other face is seen badly: more noise, and a shorter answer."""
+    rng = np.random.default_rng(1)
+    badly = np.arange(480) % 2
+    seen = unit(held_out.embeddings + (0.1 * badly)[:, None] * rng.standard_normal((480, 64)))
+    sure = np.where(badly, 30.0, 60.0).astype(np.float32)
+    doubted = replace(held_out, embeddings=seen, sureness=sure)
+    found = fit_attenuation(doubted)
+    assert found is not None
+    assert found.typical == 45.0
+    assert found.exponent > 0.0
+    before, after = (compare(one) for one in (doubted, lengthened(doubted, found)))
+    matched = [true_match_rate(one.genuine, one.impostor, 2e-4)[0].value for one in (before, after)]
+    assert matched[1] > matched[0]
+    assert fit_attenuation(held_out) is None  # all answers of one length: nothing to go by
+    assert lengthened(held_out, None) is held_out
 
 
 def test_every_asked_rate_has_a_threshold_and_extrapolated_ones_say_so(held_out):

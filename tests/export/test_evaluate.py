@@ -10,10 +10,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from janusd import demo, models
+from janusd.core.manifest import Attenuation
 from janusd_export.errors import ExportError
 from janusd_export.evaluation import evaluate, findings, peers
 from janusd_export.evaluation.changes import Kind, Step
@@ -174,10 +176,16 @@ def test_encoders_asked_for_wrongly_are_refused_before_any_work(
 def test_the_same_bytes_have_the_same_key_and_a_missing_file_is_named(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"weights")
     (tmp_path / "b.tflite").write_bytes(b"weights")
-    a, b = (peers.FloatLiteRt(tmp_path / name, True) for name in ("a.tflite", "b.tflite"))
-    assert a.key == b.key != peers.FloatLiteRt(tmp_path / "a.tflite", False).key
+    like = models.load().manifest.encoder
+    others = [
+        msgspec.structs.replace(like, mirrored=not like.mirrored),
+        msgspec.structs.replace(like, attenuation=Attenuation(56.0, 0.1)),
+    ]
+    a, b = (peers.FloatLiteRt(tmp_path / name, like) for name in ("a.tflite", "b.tflite"))
+    assert a.key == b.key
+    assert a.key not in {peers.FloatLiteRt(tmp_path / "a.tflite", other).key for other in others}
     with pytest.raises(ExportError, match=r"c\.tflite"):
-        _ = peers.FloatLiteRt(tmp_path / "c.tflite", True).key
+        _ = peers.FloatLiteRt(tmp_path / "c.tflite", like).key
     with pytest.raises(ExportError, match=r"no \.tflite network"):
         a.open()
 

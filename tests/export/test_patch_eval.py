@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from janusd.core.align import TEMPLATE
-from janusd.core.tensors import to_tensor
+from janusd.core.tensors import real, to_tensor
 from janusd.pipeline import Pipeline
 from janusd_export.attacks import patches
 from janusd_export.attacks.patches import Patch
@@ -101,7 +101,7 @@ def test_as_a_whole_it_embeds_as_the_int8_file_does(torch: ModuleType) -> None:
     taken, given = (TensorSpec(t.shape, t.scales[0], t.zero_points[0]) for t in (*read.inputs, *read.outputs))
     exact, rounded, clipped = LiteRtNetwork(INT8), Differentiable(INT8), Differentiable(INT8, rounds=False)
     for crop in noise(3):
-        wanted = embed.from_tensor(exact.run(to_tensor(crop, taken)), given)
+        wanted = embed.of_answers([real(exact.run(to_tensor(crop, taken)).reshape(-1), given)])
         pixels = torch.from_numpy((crop.astype(np.float32) - 127.5) / 127.5).permute(2, 0, 1)[None]
         for network, least in ((rounded, 0.98), (clipped, 0.95)):
             found = network(pixels)[0].detach().numpy()

@@ -13,7 +13,7 @@ import pytest
 from janusd import models, sdk
 from janusd.core import align, embed
 from janusd.core.reason import Reason
-from janusd.core.tensors import to_tensor
+from janusd.core.tensors import real, to_tensor
 from janusd.demo.album import album
 from janusd_hw.litert import LiteRtNetwork
 
@@ -41,7 +41,9 @@ def test_both_runtimes_say_nearly_the_same_of_every_enrolment_portrait() -> None
                 spent_s[network.accelerator] += time.perf_counter() - started_s
             assert np.abs(outputs[0] - outputs[1]).max() <= 6  # steps of int8
             spec = released.manifest.encoder.output
-            new_one, old_one = (embed.from_tensor(output.astype(np.int8), spec) for output in outputs)
+            new_one, old_one = (
+                embed.of_answers([real(output.reshape(-1).astype(np.int8), spec)]) for output in outputs
+            )
             assert float(new_one @ old_one) > 0.99
     fast, slow = spent_s.values()
     print(f"\nseconds for the same portraits: {spent_s}, ratio {slow / fast:.1f}")

@@ -20,7 +20,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from janusd.core import parallax
+from janusd.core import embed, parallax
 from janusd.core.parallax import Relief, Sight
 from janusd.core.types import Embedding
 
@@ -94,7 +94,7 @@ class Challenge:
     """Of the turn that is asked for, the newest."""
     sights: tuple[Sight, ...] = ()
     poses: tuple[Embedding, ...] = ()
-    """Mean embeddings of the answered turns, unit length."""
+    """Mean embeddings of the answered turns."""
     stage: Stage = Stage.RUNNING
 
     @property
@@ -120,8 +120,7 @@ def _look(challenge: Challenge, seen: Seen, terms: Terms) -> Challenge:
         return challenge
     if not _is_held(recent, asked, terms):
         return replace(challenge, stage=Stage.FAILED) if _has_erred(challenge, terms) else challenge
-    mean = np.mean([one.embedding for one in recent], axis=0)
-    pose = (mean / np.linalg.norm(mean)).astype(np.float32)
+    pose = embed.combine([one.embedding for one in recent])
     challenge = replace(challenge, answered=challenge.answered + 1, recent=(), poses=(*challenge.poses, pose))
     if challenge.answered < len(challenge.order):
         return challenge

@@ -31,11 +31,11 @@ class Template:
     """Random, stable, never shown; the name may change, this does not."""
     name: str
     embeddings: NDArray[np.float32]
-    """(n, D) float32, rows of unit length, one a sample."""
+    """(n, D) float32, rows of about unit length, one a sample."""
     schedule: Schedule = field(default_factory=Schedule)
     terms: Terms = ALWAYS
     guards: NDArray[np.float32] | None = None
-    """(g, D) float32, rows of unit length: tries that were let in as this person, and were not."""
+    """(g, D) float32, rows of about unit length: tries that were let in as this person, and were not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Gallery:
 
     templates: tuple[Template, ...]
     matrix: NDArray[np.float32]
-    """(people, D) float32: the mean of each person's samples, of unit length."""
+    """(people, D) float32: the mean of each person's samples."""
 
     @classmethod
     def of(cls, templates: Sequence[Template]) -> Gallery:

@@ -88,6 +88,15 @@ class Calibration(_Entry, frozen=True):
     """Rates rarer than the comparisons can show: from the tail, with the interval of its fit."""
 
 
+class Attenuation(_Entry, frozen=True):
+    """How the length of an encoder's answer makes up for what noise takes from a score; see `core.embed`."""
+
+    typical: float
+    """The median length over faces it never saw."""
+    exponent: float
+    """An embedding is (length / typical) ** -exponent long."""
+
+
 class Encoder(_Entry, frozen=True):
     """The released face encoder."""
 
@@ -103,6 +112,8 @@ class Encoder(_Entry, frozen=True):
     calibration: Calibration
     mirrored: bool = False
     """An embedding is the sum of a crop's and its mirror image's: twice the time, fewer errors."""
+    attenuation: Attenuation | None = None
+    """None where all embeddings are of unit length."""
     training: dict[str, object] = {}
 
 
@@ -194,10 +205,13 @@ class Manifest(_Entry, frozen=True, omit_defaults=True):
 
 def bound_to(encoder: Encoder, detector: Detector | None) -> bytes:
     """32 bytes, the same exactly where embeddings can be compared; see `Manifest.model_digest`."""
-    if detector is None:
+    by = encoder.attenuation
+    if detector is None and by is None:
         return bytes.fromhex(encoder.sha256)
-    looks = detector.refiner.looks if detector.refiner else 0
-    parts = ("janusd model", encoder.sha256, *detector.files.values(), str(looks))
+    looks = detector.refiner.looks if detector and detector.refiner else 0
+    parts = ["janusd model", encoder.sha256, *(detector.files.values() if detector else ()), str(looks)]
+    if by is not None:
+        parts.append(f"{by.typical!r} {by.exponent!r}")
     return hashlib.sha256("\n".join(parts).encode()).digest()
 
 
@@ -230,6 +244,8 @@ def flaw(manifest: Manifest) -> str:
         )
     if calibration.tail.scale <= 0.0 or not 0.0 < calibration.tail.exceed_rate <= 1.0:
         return "encoder.calibration.tail: scale and exceed_rate must be above 0, and a rate at most 1"
+    if (by := encoder.attenuation) is not None and not (by.typical > 0.0 and 0.0 <= by.exponent <= 1.0):
+        return "encoder.attenuation: typical must be above 0, and exponent in 0..1"
     networks = [encoder, manifest.attack, manifest.detector, manifest.detector and manifest.detector.refiner]
     if len(manifest.files) != sum(network is not None for network in networks):
         return "each network must have a file of its own"

@@ -10,7 +10,7 @@ from janusd.core.types import Candidate, Embedding
 
 
 def verify(a: Embedding, b: Embedding) -> float:
-    """Score of two unit embeddings: their cosine, -1..1."""
+    """Score of two embeddings: their cosine, with what noise takes from it made up for; about -1..1."""
     return float(np.dot(a, b))
 
 

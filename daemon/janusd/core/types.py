@@ -21,7 +21,7 @@ Crop: TypeAlias = NDArray[np.uint8]
 """(112, 112, 3) uint8, RGB: a face warped onto the template of `janusd.core.align`."""
 
 Embedding: TypeAlias = NDArray[np.float32]
-"""(D,) float32, unit Euclidean length."""
+"""(D,) float32, about of unit Euclidean length; see `core.embed`."""
 
 Tensor: TypeAlias = NDArray[np.int8]
 """A quantized network's input or output, int8, of the shape its manifest entry states."""
@@ -87,7 +87,7 @@ class Candidate:
 
     person_id: str
     score: float
-    """Cosine of unit embeddings, -1..1; higher is more alike."""
+    """As `match.verify` gives it, about -1..1; higher is more alike."""
     guard: float = -1.0
     """The best score against a try of which it was said that it was not this person."""
 

@@ -122,10 +122,10 @@ class Record:
     enrolled_at: str
     """ISO 8601, UTC."""
     embeddings: NDArray[np.float32]
-    """(n, D) float32, rows of unit length."""
+    """(n, D) float32, rows of about unit length."""
     terms: Terms = ALWAYS
     guards: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    """(g, D) float32, rows of unit length: tries that were let in as this person, and were not."""
+    """(g, D) float32, rows of about unit length: tries that were let in as this person, and were not."""
     crops: int = 0
     """Of how many of the samples the crops are kept too; see `crops`."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusd.core import code as codes
-from janusd.core.embed import combine
+from janusd.core.embed import LONGEST, SHORTEST, combine
 from janusd.core.gallery import Template
 from janusd.core.schedule import Schedule
 from janusd.core.terms import ALWAYS, Role, Terms
@@ -29,7 +29,7 @@ from janusd.vault.seals import Opened
 MOST_GUARDS = 8
 """Of one person; the oldest goes. Each is one more face that could be refused wrongly."""
 
-_UNIT_TOLERANCE = 1e-3
+_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +241,14 @@ def checked_moment(text: str) -> str:
 
 
 def checked_embeddings(embeddings: NDArray[np.float32] | Sequence[Embedding]) -> NDArray[np.float32]:
-    """(n, D) float32 rows of unit length. Raises EnrolmentRefused."""
+    """(n, D) float32 rows, each about of unit length. Raises EnrolmentRefused."""
     matrix = np.array(embeddings, dtype=np.float32)
     if matrix.ndim != 2 or matrix.size == 0:
         raise EnrolmentRefused("there is no sample to make a template of", "take at least one")
     lengths = np.linalg.norm(matrix, axis=1)
-    if not np.all(np.abs(lengths - 1) <= _UNIT_TOLERANCE):  # also false for NaN
-        raise EnrolmentRefused("a sample's embedding is not of unit length", "take the samples again")
+    is_long = (lengths >= SHORTEST - _TOLERANCE) & (lengths <= LONGEST + _TOLERANCE)
+    if not np.all(is_long):  # also false for NaN
+        raise EnrolmentRefused(
+            "a sample's embedding is of a length that no face has", "take the samples again"
+        )
     return matrix

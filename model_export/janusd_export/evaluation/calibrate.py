@@ -14,19 +14,21 @@ threshold would be had the tail begun elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from janusd.core.manifest import Calibration, Tail, Threshold
+from janusd.core import embed
+from janusd.core.align import align
+from janusd.core.manifest import Attenuation, Calibration, Tail, Threshold
 from janusd.pipeline import Pipeline
 from janusd_export import metrics
 from janusd_export.errors import ExportError
 from janusd_export.evaluation.findings import TailCheck, TailChoice
 from janusd_export.faces.cache import check_held_out, open_faces, split_people, who_is_held_out
-from janusd_export.faces.device import Progress, central_face, embed_at
+from janusd_export.faces.device import Progress, central_face
 from janusd_export.faces.layout import padded
 from janusd_export.faces.targets import unit
 from janusd_export.training.recipe import Recipe
@@ -38,6 +40,8 @@ TAIL_RATE = 2e-3  # share of impostor scores the tail is fitted to
 QUANTILES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75)
 SAME_ANYWAY = 0.45  # mean of the teachers' cosines from which a pair labelled as two people is taken for one
 REPEATS = 100
+EXPONENTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+CHOSEN_AT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class HeldOut:
     """Embeddings of people the encoder never saw. Rows correspond."""
 
     embeddings: NDArray[np.float32]
+    """(n, D) of unit length."""
+    sureness: NDArray[np.float32]
+    """(n,) how long the encoder's answers were, in the mean of its views."""
     person: NDArray[np.int32]
     teachers: NDArray[np.float32]
     """(n, D) rows whose dot product is the mean of the teachers' cosines."""
@@ -62,13 +69,15 @@ def embed_held_out(
     faces = open_faces(cache_dir, recipe.faces.margin_px, recipe.wanted_teachers)
     split = split_people(faces, recipe.faces.held_out_people, np.random.default_rng(recipe.seed))
     check_held_out(who_is_held_out(faces, split), pipeline.spec.training.get("held_out"))
-    rows, embeddings = [], []
+    rows, embeddings, sureness = [], [], []
     for number, row in enumerate(split.held_out):
         image = padded(faces.pixels[row])
         face = central_face(image, pipeline.faces(image))
         if face is not None:
             rows.append(row)
-            embeddings.append(embed_at(pipeline, image, face.landmarks_px))
+            answers = pipeline.answers(align(image, face.landmarks_px))
+            embeddings.append(embed.of_answers(answers))
+            sureness.append(embed.sureness(answers))
         if progress:
             progress(number + 1, len(split.held_out))
     opinions = [unit(t[rows]) for t in faces.teachers]
@@ -79,8 +88,41 @@ def embed_held_out(
     if not rows:
         raise ExportError("no face was found among the held-out people: look at the cache's pictures")
     return HeldOut(
-        np.stack(embeddings), faces.person[rows], teachers.astype(np.float32), len(split.held_out) - len(rows)
+        np.stack(embeddings),
+        np.array(sureness, np.float32),
+        faces.person[rows],
+        teachers.astype(np.float32),
+        len(split.held_out) - len(rows),
     )
+
+
+def fit_attenuation(held_out: HeldOut) -> Attenuation | None:
+    """The exponent at which most friends match where one in ten thousand strangers does; None for nought.
+
+    One number, chosen on the same faces as the thresholds: it flatters them by less than their intervals.
+    """
+    typical = round(float(np.median(held_out.sureness)), 3)
+    if typical <= 0.0:
+        return None
+    tried = {
+        exponent: _matched(lengthened(held_out, Attenuation(typical, exponent))) for exponent in EXPONENTS
+    }
+    best = max(tried, key=lambda exponent: (tried[exponent], -exponent))
+    return Attenuation(typical, best) if best else None
+
+
+def lengthened(held_out: HeldOut, attenuation: Attenuation | None) -> HeldOut:
+    """The same people, their embeddings as a door with this attenuation has them."""
+    if attenuation is None:
+        return held_out
+    lengths = embed.lengths(held_out.sureness, attenuation)
+    return replace(held_out, embeddings=held_out.embeddings * lengths[:, np.newaxis])
+
+
+def _matched(held_out: HeldOut) -> float:
+    scores = compare(held_out)
+    fmr = max(CHOSEN_AT, FEWEST / len(scores.impostor))
+    return metrics.true_match_rate(scores.genuine, scores.impostor, fmr)[0].value
 
 
 @dataclass(frozen=True, slots=True)

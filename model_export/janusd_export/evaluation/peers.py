@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from janusd import models
-from janusd.core import align
+from janusd.core import align, embed, manifest
 from janusd.core.align import CROP_PX
 from janusd.core.types import Image, Points
 from janusd_export.errors import ExportError
-from janusd_export.faces.device import embed_at, open_pipeline
+from janusd_export.faces.device import as_embedded, embed_at, open_pipeline
 from janusd_export.faces.photos import Photo, decode
 from janusd_export.faces.teachers import ONE_THREAD
 
@@ -51,13 +51,14 @@ class FloatLiteRt:
     """A float .tflite network with the released one's input and output."""
 
     path: Path
-    is_mirrored: bool
+    like: manifest.Encoder
+    """The released one: its views, and what it makes of an answer's length."""
     name: str = "float"
 
     @property
     def key(self) -> str:
         """From the file's bytes."""
-        return f"float-{'mirrored-' if self.is_mirrored else ''}{digest(self.path)}"
+        return f"float-{as_embedded(self.like)}{digest(self.path)}"
 
     def open(self) -> Encode:
         """Load it with LiteRT."""
@@ -77,9 +78,9 @@ class FloatLiteRt:
         def run(crop: Image) -> NDArray[np.float32]:
             network.set_tensor(given["index"], real(crop)[np.newaxis])
             network.invoke()
-            return unit(network.get_tensor(wanted["index"]))
+            return np.array(network.get_tensor(wanted["index"]), np.float32).reshape(-1)
 
-        return _aligned(run, self.is_mirrored)
+        return _aligned(run, self.like.mirrored, self.like.attenuation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,13 @@ class FloatRun:
 
     run_dir: Path
     recipe: Path
-    is_mirrored: bool
+    like: manifest.Encoder
     name: str = "float"
 
     @property
     def key(self) -> str:
         """From the checkpoint's bytes."""
-        return f"float-{'mirrored-' if self.is_mirrored else ''}{digest(self.run_dir / 'checkpoint.pt')}"
+        return f"float-{as_embedded(self.like)}{digest(self.run_dir / 'checkpoint.pt')}"
 
     def open(self) -> Encode:
         """Load it with torch, on one thread."""
@@ -110,9 +111,9 @@ class FloatRun:
         def run(crop: Image) -> NDArray[np.float32]:
             with torch.no_grad():
                 x = torch.from_numpy(real(crop)).permute(2, 0, 1)[None]  # (1, 3, 112, 112)
-                return unit(student(x).numpy())
+                return np.asarray(student(x).numpy(), np.float32).reshape(-1)
 
-        return _aligned(run, self.is_mirrored)
+        return _aligned(run, self.like.mirrored, self.like.attenuation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ class Teacher:
 
         def arcface(crop: Image) -> NDArray[np.float32]:
             planes = np.ascontiguousarray(real(crop).transpose(2, 0, 1)[None])
-            return unit(network(planes)[0])
+            return np.asarray(network(planes)[0], np.float32).reshape(-1)
 
         def retail(image: Image, points: Points) -> NDArray[np.float32]:
             matrix = align.similarity(points, RETAIL_LANDMARKS * np.float32(128))
@@ -309,11 +310,16 @@ def digest(path: Path) -> str:
         raise ExportError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _aligned(run: Callable[[Image], NDArray[np.float32]], is_mirrored: bool) -> Encode:
+def _aligned(
+    run: Callable[[Image], NDArray[np.float32]],
+    is_mirrored: bool,
+    attenuation: manifest.Attenuation | None = None,
+) -> Encode:
     """On the door's own crop, and its mirror image where the door does so."""
 
     def encode(image: Image, points: Points) -> NDArray[np.float32]:
         crop = align.align(image, points)
-        return unit(run(crop) + run(crop[:, ::-1])) if is_mirrored else run(crop)
+        views = (crop, crop[:, ::-1]) if is_mirrored else (crop,)
+        return embed.of_answers([run(view) for view in views], attenuation)
 
     return encode

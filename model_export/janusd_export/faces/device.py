@@ -26,6 +26,7 @@ from janusd import models
 from janusd import pipeline as door
 from janusd.core import align, detect, embed, tensors, warp
 from janusd.core.align import TEMPLATE
+from janusd.core.manifest import Encoder
 from janusd.core.types import Box, Face, Image, Points
 from janusd.pipeline import Pipeline
 from janusd.ports import Detector
@@ -124,7 +125,7 @@ def embed_photos(
     chosen = tuple(photos)
     described = models.load(directory).manifest
     encoder = described.encoder
-    model = other.key if other else f"{'mirrored-' if encoder.mirrored else ''}{encoder.sha256[:16]}"
+    model = other.key if other else f"{as_embedded(encoder)}{encoder.sha256[:16]}"
     # Another detector finds other points.
     finder = f"-{'-'.join(d[:8] for d in described.detector.files.values())}" if described.detector else ""
     finder += f"-{_code_digest()}"
@@ -154,6 +155,12 @@ def embed_photos(
     rows = np.stack([seen.embeddings[key] for key in keys])
     is_found = np.array([not np.isnan(seen.landmarks[key]).any() for key in keys])
     return Embedded(chosen, rows, is_found)
+
+
+def as_embedded(encoder: Encoder) -> str:
+    """What is made of an encoder's answers, as part of a cache's key."""
+    by = encoder.attenuation
+    return ("mirrored-" if encoder.mirrored else "") + (f"{by.typical:g}-{by.exponent:g}-" if by else "")
 
 
 @dataclass(frozen=True, slots=True)

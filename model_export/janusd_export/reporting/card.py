@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from janusd.bundle.format import SIGNATURE_FILE
-from janusd.core.manifest import Calibration
+from janusd.core import embed
+from janusd.core.manifest import Attenuation, Calibration
 from janusd_export.errors import ExportError
 from janusd_export.evaluation import findings, identify
 from janusd_export.evaluation.findings import Cross, Evaluation, OperatingPoint, Pairs, Sturdiness
@@ -96,6 +97,7 @@ def _about(model: Model) -> Iterator[str]:
         ("output", f"{given.dtype} {given.shape}; real = (q - {given.zero_point}) * {given.scale:.6f}"),
         ("alignment", f"five points of `{encoder.detector}` onto the template {encoder.template}"),
         ("views", "the crop and its mirror image, embeddings summed" if encoder.mirrored else "the crop"),
+        ("length", _length(encoder.attenuation)),
         ("operators", ", ".join(f"{count} {kind}" for kind, count in operators.most_common())),
         ("on an Edge TPU", _mapped(model)),
         (
@@ -104,6 +106,14 @@ def _about(model: Model) -> Iterator[str]:
         ),
         ("weakest operator", _weakest(model)),
     )
+
+
+def _length(attenuation: Attenuation | None) -> str:
+    """Of an embedding."""
+    if attenuation is None:
+        return "1"
+    longest = f"{embed.SHORTEST} to {embed.LONGEST}"
+    return f"(the answer's / {attenuation.typical:g}) ** -{attenuation.exponent:g}, {longest}"
 
 
 def _mapped(model: Model) -> str:

@@ -32,7 +32,14 @@ def run(options: argparse.Namespace) -> None:
 
     from janusd_export.compiling.release import write_manifest
     from janusd_export.evaluation import findings
-    from janusd_export.evaluation.calibrate import calibrate, check_tail, compare, embed_held_out
+    from janusd_export.evaluation.calibrate import (
+        calibrate,
+        check_tail,
+        compare,
+        embed_held_out,
+        fit_attenuation,
+        lengthened,
+    )
     from janusd_export.faces.device import open_pipeline
     from janusd_export.training import recipe
 
@@ -44,15 +51,21 @@ def run(options: argparse.Namespace) -> None:
             seen_by,
             lambda done, total: show("held-out", done, total),
         )
+    attenuation = fit_attenuation(held_out)
+    held_out = lengthened(held_out, attenuation)
     found = calibrate(held_out, chosen.seed)
     manifest = models.load(options.models).manifest
-    encoder = msgspec.structs.replace(manifest.encoder, calibration=found, detector=seen_by.detector.name)
+    encoder = msgspec.structs.replace(
+        manifest.encoder, attenuation=attenuation, calibration=found, detector=seen_by.detector.name
+    )
     write_manifest(options.models, msgspec.structs.replace(manifest, encoder=encoder))
     check = check_tail(compare(held_out).impostor, found.tail)
     findings.write(options.models / findings.TAIL_FILE, check)
     if options.json:
         print(json.dumps(msgspec.to_builtins(found), indent=2))
         return
+    if attenuation is not None:
+        print(f"embeddings are (answer / {attenuation.typical:g}) ** -{attenuation.exponent:g} long")
     print(found.description)
     print(f"{found.impostor_comparisons:,} impostor and {found.genuine_comparisons:,} genuine comparisons")
     for row in found.table:

@@ -102,14 +102,14 @@ def others(options: argparse.Namespace) -> list[OtherEncoder]:
     """The encoders that are asked for. Raises ExportError where one is asked for wrongly."""
     from janusd_export.evaluation import peers
 
-    mirrored = models.load(options.models).manifest.encoder.mirrored
+    like = models.load(options.models).manifest.encoder
     found: list[OtherEncoder] = []
     if options.float and options.float.is_dir():
         if options.recipe is None:
             raise ExportError("--float RUN needs --recipe, the recipe of that run")
-        found.append(peers.FloatRun(options.float, options.recipe, mirrored))
+        found.append(peers.FloatRun(options.float, options.recipe, like))
     elif options.float:
-        found.append(peers.FloatLiteRt(options.float, mirrored))
+        found.append(peers.FloatLiteRt(options.float, like))
     if options.teachers:
         found += peers.teachers(options.teachers)
     for peer in options.peer:
