@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from janusd import sdk
+from janusd.core.embed import LONGEST, SHORTEST
 from janusd.core.reason import Reason
 from janusd.demo.album import album
 from janusd.errors import ModelError, UnusableFace, UnusableImage
@@ -54,7 +55,7 @@ def test_one_person_is_more_like_themselves_than_like_anybody_else(recognizer: s
     other = [recognizer.embed(sdk.read_image(person.enrol[-1].path)) for person in RESIDENTS]
     scores = np.array([[recognizer.compare(a, b) for b in other] for a in first])
     assert (scores.argmax(axis=1) == np.arange(len(RESIDENTS))).all()
-    assert np.linalg.norm(first[0]) == pytest.approx(1.0, abs=1e-5)
+    assert all(SHORTEST <= np.linalg.norm(one) <= LONGEST for one in first)
 
 
 def test_identify_finds_residents_and_refuses_strangers(
@@ -91,7 +92,7 @@ def test_an_empty_gallery_knows_nobody(recognizer: sdk.Recognizer) -> None:
 def test_a_named_face_is_embedded_as_the_only_one_would_be(recognizer: sdk.Recognizer) -> None:
     image = sdk.read_image(RESIDENTS[0].enrol[0].path)
     (face,) = recognizer.faces(image)
-    assert recognizer.compare(recognizer.embed(image, face), recognizer.embed(image)) == pytest.approx(1.0)
+    assert np.array_equal(recognizer.embed(image, face), recognizer.embed(image))
 
 
 def test_a_wide_picture_is_reduced_for_detection_only(recognizer: sdk.Recognizer) -> None:

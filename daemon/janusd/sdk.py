@@ -72,7 +72,7 @@ class Recognizer:
         return probe.embedding
 
     def compare(self, a: Embedding, b: Embedding) -> float:
-        """The score of two embeddings: their cosine, -1..1."""
+        """The score of two embeddings, about -1..1; see `janusd.core.match`."""
         return match.verify(a, b)
 
     def threshold(self, gallery: Gallery, fpir: float = 1e-3) -> float:
