@@ -96,14 +96,15 @@ def test_an_encoder_that_answers_shortly_where_it_is_unsure_is_made_up_for(held_
     seen = unit(held_out.embeddings + (0.1 * badly)[:, None] * rng.standard_normal((480, 64)))
     sure = np.where(badly, 30.0, 60.0).astype(np.float32)
     doubted = replace(held_out, embeddings=seen, sureness=sure)
-    found = fit_attenuation(doubted)
+    found, tried = fit_attenuation(doubted)
     assert found is not None
     assert found.typical == 45.0
     assert found.exponent > 0.0
     before, after = (compare(one) for one in (doubted, lengthened(doubted, found)))
     matched = [true_match_rate(one.genuine, one.impostor, 2e-4)[0].value for one in (before, after)]
     assert matched[1] > matched[0]
-    assert fit_attenuation(held_out) is None  # all answers of one length: nothing to go by
+    assert max(tried, key=lambda exponent: tried[exponent].hits) == found.exponent
+    assert fit_attenuation(held_out)[0] is None  # all answers of one length: nothing to go by
     assert lengthened(held_out, None) is held_out
 
 

@@ -31,6 +31,7 @@ from janusd_export.faces.cache import check_held_out, open_faces, split_people, 
 from janusd_export.faces.device import Progress, central_face
 from janusd_export.faces.layout import padded
 from janusd_export.faces.targets import unit
+from janusd_export.metrics import Rate
 from janusd_export.training.recipe import Recipe
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -96,19 +97,19 @@ def embed_held_out(
     )
 
 
-def fit_attenuation(held_out: HeldOut) -> Attenuation | None:
+def fit_attenuation(held_out: HeldOut) -> tuple[Attenuation | None, dict[float, Rate]]:
     """The exponent at which most friends match where one in ten thousand strangers does; None for nought.
 
-    One number, chosen on the same faces as the thresholds: it flatters them by less than their intervals.
+    With it the share of friends at each that was tried. One number, chosen on the same faces as the
+    thresholds: it flatters them by less than their intervals.
     """
     typical = round(float(np.median(held_out.sureness)), 3)
-    if typical <= 0.0:
-        return None
     tried = {
-        exponent: _matched(lengthened(held_out, Attenuation(typical, exponent))) for exponent in EXPONENTS
+        exponent: _matched(lengthened(held_out, Attenuation(typical, exponent)))
+        for exponent in (EXPONENTS if typical > 0.0 else ())
     }
-    best = max(tried, key=lambda exponent: (tried[exponent], -exponent))
-    return Attenuation(typical, best) if best else None
+    best = max(tried, key=lambda exponent: (tried[exponent].hits, -exponent), default=0.0)
+    return (Attenuation(typical, best) if best else None), tried
 
 
 def lengthened(held_out: HeldOut, attenuation: Attenuation | None) -> HeldOut:
@@ -119,10 +120,10 @@ def lengthened(held_out: HeldOut, attenuation: Attenuation | None) -> HeldOut:
     return replace(held_out, embeddings=held_out.embeddings * lengths[:, np.newaxis])
 
 
-def _matched(held_out: HeldOut) -> float:
+def _matched(held_out: HeldOut) -> Rate:
     scores = compare(held_out)
     fmr = max(CHOSEN_AT, FEWEST / len(scores.impostor))
-    return metrics.true_match_rate(scores.genuine, scores.impostor, fmr)[0].value
+    return metrics.true_match_rate(scores.genuine, scores.impostor, fmr)[0]
 
 
 @dataclass(frozen=True, slots=True)

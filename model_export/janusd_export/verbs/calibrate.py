@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> None:
     from janusd_export.compiling.release import write_manifest
     from janusd_export.evaluation import findings
     from janusd_export.evaluation.calibrate import (
+        CHOSEN_AT,
         calibrate,
         check_tail,
         compare,
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
             seen_by,
             lambda done, total: show("held-out", done, total),
         )
-    attenuation = fit_attenuation(held_out)
+    attenuation, tried = fit_attenuation(held_out)
     held_out = lengthened(held_out, attenuation)
     found = calibrate(held_out, chosen.seed)
     manifest = models.load(options.models).manifest
@@ -64,6 +65,8 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(msgspec.to_builtins(found), indent=2))
         return
+    for exponent, matched in tried.items():
+        print(f"exponent {exponent:<5g} {matched} friends match at FMR {CHOSEN_AT:g}")
     if attenuation is not None:
         print(f"embeddings are (answer / {attenuation.typical:g}) ** -{attenuation.exponent:g} long")
     print(found.description)
