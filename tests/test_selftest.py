@@ -97,4 +97,25 @@ def test_what_is_needed_follows_the_configuration(config: dict[str, object], nee
 
 def test_a_stream_needs_no_camera_of_the_board() -> None:
     config = {"camera": {"driver": "opencv", "device": "rtsp://garden.local/door"}}
-    assert not [name for name in selftest.needs_of_janusd(config) if "camera" in name]
+    needs = selftest.needs_of_janusd(config)
+    assert [name for name in needs if "camera" in name] == [
+        "the network, for the camera", "network sockets, for the camera",
+    ]  # fmt: skip
+
+
+def test_only_what_was_chosen_may_reach_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("network: AF_INET", "network: AF_INET6", "network: AF_PACKET", "network: AF_NETLINK",
+             "network: an interface other than lo", "device: /dev/bus/usb/001/004")  # fmt: skip
+    monkeypatch.setattr(
+        selftest, "_refusals", lambda part: (Check(name, "refused", False, "") for name in names)
+    )
+
+    def wanted_refused(config: dict[str, object]) -> list[str]:
+        return [check.name for check in selftest.run("janusd", {}, selftest.lets_of_janusd(config)).checks]
+
+    assert wanted_refused({"camera": {"driver": "opencv", "device": "/dev/video0"}}) == [*names]
+    stream = {"camera": {"driver": "opencv", "device": "rtsp://10.0.0.7/door"}}
+    assert wanted_refused(stream) == ["network: AF_PACKET", "network: AF_NETLINK", names[-1]]
+    stick = {"model": {"delegate": "libedgetpu.so.1"}}
+    assert "device: /dev/bus/usb/001/004" not in wanted_refused(stick)
+    assert "network: AF_INET" in wanted_refused(stick)

@@ -16,6 +16,7 @@ from latch_kit import WATCHDOG_S, as_installed
 
 from janusd.bridge import main as bridge_main
 from janusd.bridge import settings as bridge_settings
+from janusd.cli.setup.sandbox import drop_in
 from janusd.config import LatchSection
 from janusd_hw.latchd import lock_now
 from janusd_hw.latchd.settings import DEFAULT_PATH, Settings
@@ -147,6 +148,31 @@ def is_at_most(tenths: int, path: Path) -> bool:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stdout.splitlines()[-1])
     return done.returncode == 0
+
+
+@needs_analyze
+@pytest.mark.parametrize(
+    "janus",
+    [
+        {"camera": {"driver": "opencv", "device": "rtsp://10.0.0.7/door", "login": "garden"}},
+        {"model": {"delegate": "libedgetpu.so.1"}},
+    ],
+)
+def test_systemd_understands_what_setup_adds_to_the_unit(
+    placed: Path, janus: dict[str, dict[str, str]]
+) -> None:
+    folder = placed / "janusd.service.d"
+    folder.mkdir()
+    (folder / "janus-setup.conf").write_text(drop_in(janus))
+    said = subprocess.run(
+        ["systemd-analyze", "verify", placed / "janusd.service"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout + said.stderr == ""
+    (folder / "janus-setup.conf").write_text(f"{drop_in(janus)}AskAround=yes\n")  # it does read that file
+    said = subprocess.run(
+        ["systemd-analyze", "verify", placed / "janusd.service"], capture_output=True, text=True, check=False
+    )
+    assert "AskAround" in said.stderr
 
 
 def test_from_systemd_257_on_everybody_keeps_their_number() -> None:

@@ -15,6 +15,8 @@ root, verb, unit = Path(sys.argv[1]), sys.argv[2], sys.argv[-1]
 file = root / "units" / unit
 with (root / "units/log").open("a") as log:
     log.write(f"{verb} {unit}\n")
+if verb == "daemon-reload":
+    sys.exit(0)
 if not file.exists():
     print("LoadState=not-found\nUnitFileState=\nActiveState=inactive")
     sys.exit(0 if verb == "show" else 5)

@@ -15,6 +15,7 @@ from janusd.cli.setup import verb
 from janusd.cli.setup.answers import PromiseAnswer
 from janusd.cli.setup.memory import digest
 from janusd.cli.setup.place import Place
+from janusd.cli.setup.sandbox import drop_in
 from janusd.cli.setup.scout import Key, Meaning
 from janusd.cli.setup.step import Desk
 from janusd.cli.setup.steps.promise import explain
@@ -103,6 +104,10 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(root: Path, capsys: S
         (
             '[camera]\ndriver = "opencv"\ndevice = "/dev/video7"',
             "there is no opencv /dev/video7 here; found: replay",
+        ),
+        (
+            '[camera]\ndriver = "opencv"\ndevice = "rtsp://garden.local/door"',
+            "garden.local is a name, and janusd reaches no name server: give its IP address",
         ),
         ('[camera]\ndriver = "replay"', "camera.path: a replay needs the folder"),
         ('[board]\nprofile = "raspberry-pi-9"', "there is no 'raspberry-pi-9'"),
@@ -296,6 +301,70 @@ def test_units_are_enabled_and_started_and_undo_stops_them(
         assert setup(set_up, "--undo") == 0
     state = {path.name: path.read_text() for path in (set_up / "units").glob("janus*")}
     assert set(state.values()) == {"disabled inactive"}
+
+
+def test_the_unit_lets_through_what_was_chosen_and_no_more(
+    set_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JANUS_SYSTEMCTL", str(fake_systemctl(tmp_path, set_up)))
+    drop_in = Place(set_up).drop_in
+    before = files(set_up)
+
+    def reloads() -> int:
+        said = (set_up / "units/log").read_text().splitlines()
+        return sum(line.startswith("daemon-reload") for line in said)
+
+    stream = '[camera]\ndriver = "opencv"\ndevice = "rtsp://10.0.0.7:554/door"\n'
+    assert setup(set_up, "--step", "camera", answers=stream) == 0
+    said = drop_in.read_text()
+    assert "IPAddressAllow=10.0.0.7\n" in said
+    assert "PrivateNetwork=no" in said
+    assert "LoadCredential" not in said
+    assert reloads() == 1
+    assert setup(set_up, "--step", "camera", answers=stream) == 0  # nothing new, nothing done
+    assert reloads() == 1
+    assert setup(set_up, "--undo") == 0
+    assert not drop_in.exists()
+    assert files(set_up)["janus.toml"] == before["janus.toml"]
+    assert reloads() == 2
+
+
+def test_a_unit_no_longer_lets_through_what_is_no_longer_chosen(set_up: Path, capsys: Screen) -> None:
+    drop_in = Place(set_up).drop_in
+    replay = '[camera]\ndriver = "replay"\npath = "/pictures"\n'
+    assert (
+        setup(set_up, "--step", "camera", answers='[camera]\ndriver = "opencv"\ndevice = "rtsp://[fd00::7]/"')
+        == 0
+    )
+    said = drop_in.read_text()
+    assert "IPAddressAllow=fd00::7\n" in said
+    assert setup(set_up, "--step", "camera", answers=replay) == 0
+    assert not drop_in.exists()
+    assert "nothing needs it any more" in shown(capsys)
+    assert setup(set_up, "--undo") == 0
+    assert drop_in.read_text() == said
+
+
+@pytest.mark.parametrize(
+    ("janus", "lines"),
+    [
+        ({}, ()),
+        ({"camera": {"driver": "opencv", "device": "/dev/video0"}}, ()),
+        ({"camera": {"driver": "picamera2", "device": "0"}}, ()),
+        ({"camera": {"driver": "opencv", "device": "http://10.0.0.7/", "login": "garden"}},
+         ("IPAddressAllow=10.0.0.7", "LoadCredentialEncrypted=garden")),
+        ({"camera": {"driver": "opencv", "device": "rtsp://[broken"}}, ()),
+        ({"model": {"delegate": "libedgetpu.so.1"}},
+         ("DeviceAllow=char-apex rw", "RestrictAddressFamilies=AF_NETLINK")),
+        ({"model": {"delegate": "/opt/other.so"}}, ()),
+    ],
+)  # fmt: skip
+def test_what_a_drop_in_holds_follows_from_the_door_s_file(
+    janus: dict[str, dict[str, str]], lines: tuple[str, ...]
+) -> None:
+    said = drop_in(janus).splitlines()
+    assert set(lines) <= set(said)
+    assert bool(said) == bool(lines)
 
 
 def test_a_unit_that_does_not_start_is_told_with_the_way_back(

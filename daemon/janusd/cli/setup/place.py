@@ -34,6 +34,11 @@ class Place:
         return self.at("/etc/janus/latch.toml")
 
     @property
+    def drop_in(self) -> Path:
+        """What janusd.service lets through beyond what every door needs."""
+        return self.at("/etc/systemd/system/janusd.service.d/janus-setup.conf")
+
+    @property
     def memory(self) -> Path:
         """The folder of the journal and of answers so far. Outside the vault's, which janusd owns."""
         return self.at("/var/lib/janus-setup")

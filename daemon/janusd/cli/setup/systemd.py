@@ -37,6 +37,11 @@ class Systemd:
             return "unknown"
         return f"{found.get('UnitFileState') or 'static'} {found.get('ActiveState', 'inactive')}"
 
+    def reload(self) -> None:
+        """Have the units' files read anew. Raises InstallerError."""
+        if self.program:
+            self.run("daemon-reload")
+
     def run(self, *words: str) -> None:
         """`systemctl WORDS`. Raises InstallerError with what it said."""
         try:

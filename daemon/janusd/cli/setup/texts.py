@@ -1,4 +1,4 @@
-"""Both configuration files as they are, as they would be, and what differs."""
+"""The configuration files as they are, as they would be, and what differs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import pwd
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
-from janusd.cli.setup import memory
+from janusd.cli.setup import memory, sandbox
 from janusd.cli.setup.place import Place
 from janusd.cli.setup.step import Desk, Setting
 from janusd.cli.setup.tomledit import Change, edit
@@ -30,10 +31,15 @@ LATCH_HEAD = """\
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """janus.toml and latch.toml; a latch.toml that nobody needs is empty."""
+    """What stands in each file; one that nobody needs is empty."""
 
     janus: str
     latch: str
+    drop_in: str
+
+    def placed(self, place: Place) -> list[tuple[Path, str]]:
+        """Each with its place, in the order in which they are written."""
+        return [(place.latch, self.latch), (place.drop_in, self.drop_in), (place.janus, self.janus)]
 
 
 def tables(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -50,7 +56,7 @@ def tables(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def build(desk: Desk) -> Texts:
-    """Both files with the answers in them."""
+    """The files with the answers in them."""
     from janusd.cli.setup.steps import STEPS  # noqa: PLC0415 - steps build texts, and texts ask the steps
 
     settings = [setting for step in STEPS for setting in step.settings(desk)]
@@ -58,16 +64,14 @@ def build(desk: Desk) -> Texts:
     old_janus, old_latch = memory.read(desk.place.janus), memory.read(desk.place.latch)
     janus = [setting.change for setting in settings if setting.file == "janus"]
     latch = [setting.change for setting in settings if setting.file == "latch"]
-    return Texts(
-        _edit(old_janus, janus, JANUS_HEAD.format(path=desk.place.janus)),
-        _edit(old_latch, latch, LATCH_HEAD),
-    )
+    new_janus = _edit(old_janus, janus, JANUS_HEAD.format(path=desk.place.janus))
+    return Texts(new_janus, _edit(old_latch, latch, LATCH_HEAD), sandbox.drop_in(tomllib.loads(new_janus)))
 
 
 def difference(desk: Desk, new: Texts) -> list[Text]:
     """What would change, as a diff; empty where nothing would."""
     lines: list[Text] = []
-    for path, text in ((desk.place.janus, new.janus), (desk.place.latch, new.latch)):
+    for path, text in reversed(new.placed(desk.place)):
         old = memory.read(path)
         if (old or "") == text:
             continue

@@ -250,15 +250,20 @@ class Wizard:
                 step.apply(desk)
         self._is_applying = True
         run = desk.memory.begin(datetime.now().astimezone().isoformat(timespec="seconds"))
-        for path, text in ((self._place.latch, new.latch), (self._place.janus, new.janus)):
+        for path, text in new.placed(self._place):
             before = memory.read(path)
             if (before or "") != text:
-                desk.memory.note(Action(_FILES, "file", str(path), before, memory.digest(text)))
-                memory.replace(path, text, keep_old=True)
+                desk.memory.note(Action(_FILES, "file", str(path), before, memory.digest(text or None)))
                 desk.has_changed = True
-                desk.done.append(
-                    f"wrote {path}" + (f", the old one is {path.name}.bak" if before is not None else "")
-                )
+                if text:
+                    memory.replace(path, text, keep_old=True)
+                    old = f", the old one is {path.name}.bak" if before is not None else ""
+                    desk.done.append(f"wrote {path}{old}")
+                else:
+                    memory.remove(path)
+                    desk.done.append(f"removed {path}: nothing needs it any more")
+                if path == self._place.drop_in:
+                    desk.systemd.reload()
         desk.janus, desk.latch = texts.tables(self._place)
         self._person.blank()
         self._tell(desk.done)
@@ -310,6 +315,8 @@ class Wizard:
         for action in order:
             if action.kind == "file":
                 said = self._put_back(action)
+                if Path(action.name) == self._place.drop_in:
+                    desk.systemd.reload()
             else:
                 said = next(step for step in STEPS if step.name == action.step).undo(desk, action)
             if said:

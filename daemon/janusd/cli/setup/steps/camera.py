@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from janusd.cli.setup import view
+from janusd.cli.setup import sandbox, view
 from janusd.cli.setup.answers import CameraAnswer
 from janusd.cli.setup.person import Option
 from janusd.cli.setup.scout import Camera
@@ -81,15 +81,23 @@ class CameraStep(Quiet):
             if "camera" in desk.janus or desk.person.is_asked:
                 return []
             return ["camera: none is found; plug one in, or name one in [camera]"]
+        return [problem] if (problem := self._problem(desk, answer)) else []
+
+    def _problem(self, desk: Desk, answer: CameraAnswer) -> str:
         if answer.driver == "replay" and not answer.path:
-            return ["camera.path: a replay needs the folder of its pictures"]
+            return "camera.path: a replay needs the folder of its pictures"
         if answer.driver == "opencv" and not answer.device:
-            return ["camera.device: name it, for example /dev/video0"]
+            return "camera.device: name it, for example /dev/video0"
+        host = sandbox.camera_host(msgspec.to_builtins(answer))
+        if host and not sandbox.is_number(host):
+            return [
+                f"camera.device: {host} is a name, and janusd reaches no name server: give its IP address"
+            ]
         is_local = answer.driver == "picamera2" or answer.device.startswith("/dev/")
         if is_local and not any(_same(_answer(camera), answer) for camera in desk.found.cameras):
             there = ", ".join(_named(_answer(camera)) for camera in desk.found.cameras) or "none"
-            return [f"camera.device: there is no {_named(answer)} here; found: {there}"]
-        return []
+            return f"camera.device: there is no {_named(answer)} here; found: {there}"
+        return ""
 
     def settings(self, desk: Desk) -> list[Setting]:
         """[camera]."""
