@@ -37,6 +37,8 @@ EDGETPU = "libedgetpu.so.1"
 LEAST_COSINE = 0.999
 """Between an option's output and the processor's. Then no score of such an input moves by more than
 sqrt(2 - 2 * 0.999), 0.045: less than decision.margin, as long as that was not lowered."""
+MOST_UNLIKE_LENGTHS = 0.05
+"""Of an option's output and the processor's, as a part: how long an answer is says how sure an encoder is."""
 _WORTH = 0.85
 """A choice must take at most this part of the plainer one's time: less is not worth a library more."""
 _RUNS = 20
@@ -120,7 +122,7 @@ def golden(shape: Sequence[int]) -> list[Tensor]:
 def cosine(network: Network, reference: LiteRtNetwork) -> float:
     """How alike two networks answer the golden inputs: the lowest cosine of their outputs.
 
-    Raises NetworkError where one does not run.
+    Raises NetworkError where one does not run, or its answers are of another length.
     """
     zero_point = reference.output_quantization[1]
     lowest = 1.0
@@ -130,9 +132,14 @@ def cosine(network: Network, reference: LiteRtNetwork) -> float:
         )
         if ours.shape != theirs.shape:
             raise NetworkError(f"{network.accelerator} gives {len(theirs)} numbers instead of {len(ours)}")
-        norms = float(np.linalg.norm(ours) * np.linalg.norm(theirs))
+        length, other = float(np.linalg.norm(ours)), float(np.linalg.norm(theirs))
         same = 1.0 if np.array_equal(ours, theirs) else 0.0
-        lowest = min(lowest, float(ours @ theirs) / norms if norms else same)
+        alike = float(ours @ theirs) / (length * other) if length * other else same
+        if alike >= LEAST_COSINE and abs(other - length) > MOST_UNLIKE_LENGTHS * length:
+            raise NetworkError(
+                f"{network.accelerator} gives answers {other / length:.2f} times as long as the processor's"
+            )
+        lowest = min(lowest, alike)
     return lowest
 
 

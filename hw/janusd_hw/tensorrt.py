@@ -118,10 +118,9 @@ class TensorRtNetwork:
             self._memory.copy(sink.ctypes.data, self._at[1], self._bytes[1], _TO_HOST)
         if not np.isfinite(sink).all():
             raise NetworkError("TensorRT gives numbers that are none", "use the CPU")
-        # A float network's embedding may be longer or shorter than the int8 file's range: only its direction
-        # counts, so it is given as long as int8 can hold it.
+        # How long an embedding is says how sure it is: it is only shortened where int8 could not hold it.
         longest = float(np.abs(sink).max()) or 1.0
-        reach = (127 - abs(self._given.zero_point)) / longest
+        reach = min(1.0 / self._given.scale, (127 - abs(self._given.zero_point)) / longest)
         output: Tensor = np.clip(np.round(sink * reach) + self._given.zero_point, -128, 127).astype(np.int8)
         return output
 

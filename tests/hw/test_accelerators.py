@@ -206,6 +206,21 @@ def test_another_encoder_is_not_the_same_result(cpu: LiteRtNetwork) -> None:
     assert said
 
 
+def test_an_encoder_that_is_surer_than_the_processor_s_is_not_the_same(cpu: LiteRtNetwork) -> None:
+    """How long an answer is goes into every score (core/embed.py): a direction alone is not the result."""
+
+    class Shorter:
+        accelerator = "shorter"
+
+        def run(self, tensor: Tensor) -> Tensor:
+            zero_point = cpu.output_quantization[1]
+            shrunk = zero_point + 0.8 * (cpu.run(tensor).astype(np.float64) - zero_point)
+            return np.asarray(np.round(shrunk), np.int8)
+
+    network = FallbackNetwork(cpu, Option("gpu", 1, Shorter))
+    assert "shorter gives answers 0.80 times as long as the processor's" in network.fault
+
+
 def test_compiled_model_on_the_processor_gives_the_interpreters_bytes(cpu: LiteRtNetwork) -> None:
     compiled = CompiledNetwork(SMALL, "cpu")
     for tensor in accelerators.golden(cpu.input_shape):

@@ -110,10 +110,19 @@ def test_int8_goes_in_as_planes_of_real_numbers_and_comes_back_as_int8(library: 
     tensor = np.zeros(TAKEN.shape, np.int8)
     tensor[0, :2, :, 0] = np.arange(8).reshape(2, 4)  # the first plane's first numbers
     output = network.run(tensor)
-    real = (np.arange(8) + 1) / 127.5
     assert output.dtype == np.int8
-    assert output.tolist() == [np.round(real / real.max() * 127).tolist()]
+    assert output.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8]]  # (k + 1) / 127.5 in steps of 1 / 127
     assert (library.flags, network.accelerator) == (["fp16"], "gpu/tensorrt 10.stand-in")
+
+
+def test_an_answer_is_as_long_as_it_was_and_shorter_only_where_int8_cannot_hold_it(
+    library: StandInTensorRt,
+) -> None:
+    ones = np.ones(TAKEN.shape, np.int8)
+    weak = TensorRtNetwork(b"onnx", TAKEN, TensorSpec((1, 8), 1 / 1270, 0), memory=HostMemory())
+    assert set(weak.run(ones).ravel()) == {20}  # 2 / 127.5 in steps of 1 / 1270
+    strong = TensorRtNetwork(b"onnx", TAKEN, TensorSpec((1, 8), 1 / 127_000, 0), memory=HostMemory())
+    assert set(strong.run(ones).ravel()) == {127}
 
 
 def test_a_file_that_wants_channels_last_gets_them(library: StandInTensorRt) -> None:

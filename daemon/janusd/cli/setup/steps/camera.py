@@ -90,9 +90,7 @@ class CameraStep(Quiet):
             return "camera.device: name it, for example /dev/video0"
         host = sandbox.camera_host(msgspec.to_builtins(answer))
         if host and not sandbox.is_number(host):
-            return [
-                f"camera.device: {host} is a name, and janusd reaches no name server: give its IP address"
-            ]
+            return f"camera.device: {host} is a name, and janusd reaches no name server: give its IP address"
         is_local = answer.driver == "picamera2" or answer.device.startswith("/dev/")
         if is_local and not any(_same(_answer(camera), answer) for camera in desk.found.cameras):
             there = ", ".join(_named(_answer(camera)) for camera in desk.found.cameras) or "none"
