@@ -68,6 +68,7 @@ class Batches(torch.utils.data.Dataset[Batch]):
         """Draw, cut out and augment."""
         recipe = self._recipe
         part = int(self._part) if self._total is None else recipe.part(number / self._total)
+        number += recipe.schedule.batches_before
         augment = Augment(recipe.augment_recipes[part], recipe.seed * 1_000_003 + number)
         if self._mixtures is not None:
             rng = np.random.default_rng((recipe.seed, number, 2))

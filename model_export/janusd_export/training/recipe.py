@@ -79,6 +79,9 @@ class Schedule(_Table, frozen=True):
     faces_a_person: int = 0
     """Draw so many faces of each of batch / faces_a_person people; 0 draws faces without looking who they
     show. Contrastive and triplet terms need at least two."""
+    batches_before: int = 0
+    """Batches that the runs it goes on from drew with this seed, or more: a batch depends on the seed and its
+    number alone, and would be the same again."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     processes: int = 2
     """Training processes with one thread each; `batch` is for each of them."""

@@ -302,7 +302,8 @@ def _classes(person: NDArray[np.int32], rows: NDArray[np.intp]) -> tuple[int, ND
 def _draw(faces: int, recipe: Recipe, step: int, crew: Crew) -> Tensor:
     """Which training faces are this step's bank."""
     count = recipe.losses.bank if recipe.losses.relational else 1
-    draw = torch.Generator().manual_seed((recipe.seed * 1_000_003 + step) * crew.size + crew.rank)
+    number = recipe.schedule.batches_before + step
+    draw = torch.Generator().manual_seed((recipe.seed * 1_000_003 + number) * crew.size + crew.rank)
     return torch.randint(faces, (count,), generator=draw)
 
 
