@@ -33,8 +33,8 @@ class CameraSection(_Section, frozen=True):
     driver: Literal["picamera2", "opencv", "replay"] = "picamera2"
     """`picamera2` for a Raspberry Pi's own cameras, `opencv` for V4L2 and streams, `replay` for files."""
     device: str = "/dev/video0"
-    """For opencv: a V4L2 node, or a stream at an IP address, which `janusctl setup --step camera` lets through
-    the unit's sandbox. For picamera2: the camera's number."""
+    """For opencv: a V4L2 node, or a stream at an IP address, which `janusctl setup --step camera` lets
+    through the unit's sandbox. For picamera2: the camera's number."""
     identity: str = ""
     """Which camera must sit there, as `janusctl doctor` names it; empty accepts any of this board."""
     nir_device: str = ""

@@ -29,7 +29,9 @@ from janusd_export.faces.mixtures import Mixtures  # noqa: E402
 from janusd_export.faces.teachers import ALL, ARCFACE, RETAIL  # noqa: E402
 from janusd_export.training import recipe as recipes  # noqa: E402
 from janusd_export.training import train as training  # noqa: E402
+from janusd_export.training.batches import Batch, Batches  # noqa: E402
 from janusd_export.training.checkpoint import load_average  # noqa: E402
+from janusd_export.training.crew import Crew  # noqa: E402
 from janusd_export.training.train import train  # noqa: E402
 
 PEOPLE, EACH, SIDE = 12, 4, 144
@@ -157,6 +159,26 @@ def test_a_run_may_begin_with_the_weights_of_another(cache, tiny, tmp_path):
     assert torch.equal(a["embed.weight"], b["embed.weight"])
     (start,) = log(tmp_path / "second", "start")
     assert start["start_from"].startswith("first/checkpoint.pt ")
+
+
+def test_a_run_that_goes_on_from_another_draws_what_that_one_did_not(cache, tiny):
+    faces = open_faces(cache, 16, tiny.wanted_teachers)
+    split = split_people(faces, tiny.faces.held_out_people, np.random.default_rng(tiny.seed))
+
+    def drawn(before: int) -> list[Batch]:
+        later = scheduled(tiny, batches_before=before)
+        batches = Batches(faces, split.train, later, total=9, part=torch.zeros((), dtype=torch.int64))
+        return [batches[number] for number in range(3)]
+
+    first, second = drawn(0), drawn(1)
+    assert all(torch.equal(one.crops, other.crops) for one, other in zip(first[1:], second, strict=False))
+    assert not any(torch.equal(one.crops, other.crops) for one, other in zip(first, second, strict=True))
+    banks = [
+        training._draw(1_000, scheduled(tiny, batches_before=before), step, Crew(0, 1, ""))
+        for before, step in ((0, 3), (2, 1), (2, 3))
+    ]
+    assert torch.equal(banks[0], banks[1])
+    assert not torch.equal(banks[0], banks[2])
 
 
 def test_the_weights_of_another_architecture_are_refused(cache, tiny, tmp_path):
