@@ -51,9 +51,9 @@ def draw_scores(inputs: Inputs) -> Section:
         "scores",
         "Scores",
         how(
-            "A score is the cosine of two embeddings: 1 is the same picture, 0 is nothing in common. The "
-            "further "
-            "apart the two hills, the better; where they overlap, any threshold errs in both directions."
+            "A score says how alike two embeddings are: about 1 is the same picture, 0 is nothing in common. "
+            "The further apart the two hills, the better; where they overlap, any threshold errs in both "
+            "directions."
         )
         + drawn,
     )
